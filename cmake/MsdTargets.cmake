@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+# msd_options(target): the project's warnings, include root and sanitizers.
+# msd_library(name SOURCES ... DEPENDS ...): one library per folder, alias msd::name.
+
+function(msd_options target)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
+  target_compile_options(${target} PRIVATE
+    $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -ffp-contract=fast>)
+  if(MSD_WERROR)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
+  endif()
+  if(MSD_SANITIZE)
+    target_compile_options(${target} PRIVATE
+      $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${MSD_SANITIZE} -fno-omit-frame-pointer
+      -fno-sanitize-recover=all>)
+    target_link_options(${target} PUBLIC -fsanitize=${MSD_SANITIZE})
+  endif()
+endfunction()
+
+function(msd_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_library(msd_${name} STATIC ${arg_SOURCES})
+  add_library(msd::${name} ALIAS msd_${name})
+  msd_options(msd_${name})
+  target_link_libraries(msd_${name} PUBLIC ${arg_DEPENDS})
+endfunction()

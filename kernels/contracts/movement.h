@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <span>
+
+#include "kernels/view.h"
+
+namespace msd {
+
+/// y's channels = the inputs' channels one after another. Same n, h, w; y overlaps no input.
+struct ConcatArgs {
+  std::span<const ConstView> inputs;
+  View y;
+  void check() const;
+};
+
+/// y = x, both possibly slices, of one shape, not overlapping.
+struct CopyArgs {
+  ConstView x;
+  View y;
+  void check() const;
+};
+
+/// y += x, both possibly slices, of one shape; the same view doubles.
+struct AccumulateArgs {
+  ConstView x;
+  View y;
+  void check() const;
+};
+
+/// y = value.
+struct FillArgs {
+  View y;
+  double value = 0.0;
+  void check() const;
+};
+
+/// y's image i = x's image index[i]; y.n indices in [0, x.n); repeats allowed; no overlap.
+struct GatherRowsArgs {
+  ConstView x;
+  const std::int32_t* index = nullptr;
+  View y;
+  void check() const;
+};
+
+/// Where the crop of one sample starts in its image (negative: in the border) and whether it is
+/// mirrored left-right after cropping.
+struct CropFlip {
+  std::int32_t top = 0, left = 0;
+  bool flip = false;
+};
+
+/// y's image i = (images[index[i]] cropped to y.h x y.w at crops[i], mirrored, minus mean) * 1/std,
+/// per channel; positions outside the image are 0 (the mean colour). images: [count][h][w][y.c]
+/// uint8; mean and std in grey levels, [y.c] floats; crops null: no offset, no flip.
+struct ImageToFloatArgs {
+  const std::uint8_t* images = nullptr;
+  std::int64_t count = 0, h = 0, w = 0;
+  const std::int64_t* index = nullptr;
+  const CropFlip* crops = nullptr;
+  const float* mean = nullptr;
+  const float* std = nullptr;
+  View y;
+  void check() const;
+};
+
+}  // namespace msd

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace msd {
+
+/// Base of everything the library throws. `what()` is one line: what is wrong, where, what to do.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A caller handed an op operands whose shapes, layouts or values break its contract.
+class ShapeError : public Error {
+ public:
+  using Error::Error;
+};
+class CudaError : public Error {
+ public:
+  using Error::Error;
+};
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+/// The operating system refused: open, read, write, rename.
+class IoError : public Error {
+ public:
+  using Error::Error;
+};
+/// A file was read but does not hold what its format promises.
+class FormatError : public Error {
+ public:
+  using Error::Error;
+};
+/// Options or a configuration that cannot work, alone or together.
+class ConfigError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Joins its arguments with operator<<; used to compose error messages.
+template <typename... Parts>
+std::string message(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return out.str();
+}
+
+}  // namespace msd
+
+/// Checks a caller's duty; always on. MSD_CHECK(x.c > 0, "conv_forward: x has ", x.c, " channels").
+#define MSD_CHECK(condition, ...)                                                         \
+  do {                                                                                    \
+    if (!(condition)) {                                                                   \
+      throw ::msd::ShapeError(::msd::message(__VA_ARGS__, " [", #condition, ", ",         \
+                                             __FILE__, ":", __LINE__, "]"));              \
+    }                                                                                     \
+  } while (false)
