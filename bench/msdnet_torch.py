@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""MSDNet (arXiv 1703.09844) in PyTorch: the peer of the benchmarks and the source of the test fixtures.
+"""MSDNet (arXiv 1703.09844) in PyTorch: the benchmarks' peer and the source of the test fixtures.
 
 Parameter and buffer names are those of the engine's checkpoints.
 """
@@ -225,11 +225,13 @@ def exits_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
     return torch.stack([F.cross_entropy(x, labels) for x in logits]).sum()
 
 
-def sgd(model: nn.Module, lr: float, momentum: float = 0.9, nesterov: bool = True) -> torch.optim.SGD:
-    return torch.optim.SGD(model.parameters(), lr, momentum, weight_decay=1e-4, nesterov=nesterov)
+def sgd(model: nn.Module, lr: float, nesterov: bool = True) -> torch.optim.SGD:
+    return torch.optim.SGD(model.parameters(), lr, 0.9, weight_decay=1e-4, nesterov=nesterov)
 
 
-def train_step(model: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, labels: Tensor) -> Tensor:
+def train_step(
+    model: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, labels: Tensor
+) -> Tensor:
     optimiser.zero_grad()
     loss = exits_loss(model(x), labels)
     loss.backward()
@@ -246,11 +248,11 @@ def _imagenet(name: str, step: int) -> Config:
 PRESETS: dict[str, Config] = {
     "A": Config("cifar10-anytime10", 10, step=2, base=4),
     "C": Config("cifar100-anytime7", 7, step=2, base=4, classes=100),
-    "D": Config("cifar100-budgeted5", 5, "lin_grow", classes=100),
-    "E": _imagenet("imagenet-step4", 4),
-    "F": _imagenet("imagenet-step7", 7),
-    "H": Config("cifar10-small3", 3, base=2, init_channels=8, growth_rate=4),
-    "I": Config("imagenet-small3", 3, base=2, init_channels=8, growth_rate=4,
+    "D": Config("cifar100-batch5", 5, "lin_grow", classes=100),
+    "E": _imagenet("imagenet-k4", 4),
+    "F": _imagenet("imagenet-k7", 7),
+    "H": Config("cifar10-tiny", 3, base=2, init_channels=8, growth_rate=4),
+    "I": Config("imagenet-tiny", 3, base=2, init_channels=8, growth_rate=4,
                 growth_factors=(1, 2, 4, 4), bottleneck_factors=(1, 2, 4, 4), classes=1000,
                 input_kind="imagenet", image_size=224),
 }

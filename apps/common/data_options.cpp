@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#include "apps/common/data_options.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "data/cifar.h"
+#include "data/synthetic.h"
+#include "kernels/error.h"
+
+namespace msd {
+
+void DataOptions::add_to(CLI::App& app, bool for_training) {
+  const std::string group = "Data";
+  dataset_option_ = app.add_option("--dataset", dataset_, "synthetic (built in), cifar10 or cifar100")
+                        ->check(CLI::IsMember({"synthetic", "cifar10", "cifar100"}))
+                        ->capture_default_str()
+                        ->group(group);
+  data_option_ =
+      app.add_option("--data", data_, "Folder of the binary CIFAR files")->group(group);
+  app.add_option("--split", split_, "Take the training and hold-out images from this split.json")
+      ->group(group);
+  if (!for_training) return;
+  app.add_option("--holdout", holdout_,
+                 "Training images held out for thresholds and the best checkpoint; -1: a tenth")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--holdout-mode", holdout_mode_, "Which: random ones or the last")
+      ->check(CLI::IsMember({"random", "last"}))
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--holdout-seed", holdout_seed_, "Seed of the random hold-out")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--synthetic-train", synthetic_train_, "Training images of the synthetic set")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--synthetic-test", synthetic_test_, "Test images of the synthetic set")
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--synthetic-seed", synthetic_seed_, "Seed of the synthetic set")
+      ->capture_default_str()
+      ->group(group);
+}
+
+Dataset DataOptions::load(Runtime& runtime) const {
+  if (dataset_ == "synthetic") {
+    if (!data_.empty()) {
+      throw ConfigError("--data " + data_ + " is for cifar10 and cifar100; --dataset is synthetic");
+    }
+    SyntheticOptions options;
+    options.train = synthetic_train_;
+    options.test = synthetic_test_;
+    options.seed = static_cast<std::uint64_t>(synthetic_seed_);
+    return make_synthetic(options, runtime.context().pool);
+  }
+  if (data_.empty()) {
+    throw ConfigError("--dataset " + dataset_ + " needs --data DIR, the folder of its binary files");
+  }
+  return load_cifar(dataset_ == "cifar10" ? Cifar::cifar10 : Cifar::cifar100, data_);
+}
+
+Split DataOptions::split(const Dataset& data) const {
+  if (!split_.empty()) return load_split(split_, data);
+  const std::int64_t holdout = holdout_ == -1 ? data.train.size() / 10 : holdout_;
+  return make_split(data, holdout, holdout_mode_ == "last" ? HoldoutMode::last : HoldoutMode::random,
+                    static_cast<std::uint64_t>(holdout_seed_));
+}
+
+nlohmann::json DataOptions::identity() const {
+  nlohmann::json json = {{"dataset", dataset_}, {"split", split_}};
+  if (split_.empty()) {
+    json["holdout"] = holdout_;
+    json["holdout_mode"] = holdout_mode_;
+    json["holdout_seed"] = holdout_seed_;
+  }
+  if (dataset_ == "synthetic") {
+    json["synthetic_train"] = synthetic_train_;
+    json["synthetic_test"] = synthetic_test_;
+    json["synthetic_seed"] = synthetic_seed_;
+  }
+  return json;
+}
+
+nlohmann::json DataOptions::to_json() const {
+  nlohmann::json json = identity();
+  json["data"] = data_;
+  return json;
+}
+
+void DataOptions::set_defaults(const nlohmann::json& stored) {
+  if (!stored.is_object()) return;
+  if (dataset_given() && stored.value("dataset", dataset_) != dataset_) return;
+  dataset_ = stored.value("dataset", dataset_);
+  if (data_option_->count() == 0) data_ = stored.value("data", data_);
+  if (split_.empty()) {
+    split_ = stored.value("split", split_);
+    holdout_ = stored.value("holdout", holdout_);
+    holdout_mode_ = stored.value("holdout_mode", holdout_mode_);
+    holdout_seed_ = stored.value("holdout_seed", holdout_seed_);
+  }
+  synthetic_train_ = stored.value("synthetic_train", synthetic_train_);
+  synthetic_test_ = stored.value("synthetic_test", synthetic_test_);
+  synthetic_seed_ = stored.value("synthetic_seed", synthetic_seed_);
+}
+
+double parse_quantity(const std::string& text, const std::string& option) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [next, error] = std::from_chars(text.data(), end, value);
+  double unit = 1;
+  const std::string suffix(next, end);
+  if (suffix == "k" || suffix == "K") unit = 1e3;
+  else if (suffix == "M") unit = 1e6;
+  else if (suffix == "G") unit = 1e9;
+  else if (!suffix.empty()) unit = 0;
+  if (error != std::errc() || unit == 0 || !std::isfinite(value) || value <= 0) {
+    throw ConfigError(message(option, " is ", text, "; give a positive number, with k, M or G"));
+  }
+  return value * unit;
+}
+
+}  // namespace msd

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "data/dataset.h"
+#include "data/split.h"
+#include "engine/runtime.h"
+
+namespace msd {
+
+/// The options that choose the data and the hold-out, and what a run stores of them to find the
+/// same images again.
+class DataOptions {
+ public:
+  /// Which data; `for_training` also offers the hold-out's making.
+  void add_to(CLI::App& app, bool for_training);
+
+  /// Loads the data set. Throws ConfigError where an option is missing or does not fit.
+  Dataset load(Runtime& runtime) const;
+  /// The split of --split, or the one the options describe (a tenth by default).
+  Split split(const Dataset& data) const;
+
+  const std::string& dataset() const { return dataset_; }
+  bool dataset_given() const { return dataset_option_->count() > 0; }
+  /// Takes over what a run stored, where the command line does not say otherwise.
+  void set_defaults(const nlohmann::json& stored);
+  nlohmann::json to_json() const;
+  /// Without the folder, which may differ from machine to machine.
+  nlohmann::json identity() const;
+
+ private:
+  std::string dataset_ = "synthetic";
+  std::string data_;
+  std::int64_t holdout_ = -1;  // -1: a tenth
+  std::string holdout_mode_ = "random";
+  std::int64_t holdout_seed_ = 1;
+  std::string split_;
+  std::int64_t synthetic_train_ = 10000, synthetic_test_ = 2000, synthetic_seed_ = 1;
+  CLI::Option* dataset_option_ = nullptr;
+  CLI::Option* data_option_ = nullptr;
+};
+
+/// Bytes and counts as a person writes them: "20M" = 20,000,000; "1.5G"; "300k"; plain numbers.
+/// Throws ConfigError naming `option`.
+double parse_quantity(const std::string& text, const std::string& option);
+
+}  // namespace msd

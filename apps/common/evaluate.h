@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "data/dataset.h"
+#include "models/checkpoint.h"
+#include "models/evaluator.h"
+
+namespace msd {
+
+inline constexpr std::int64_t kEvaluationBatch = 64;
+
+struct Evaluation {
+  ExitRecords records;
+  ExitCounts counts;
+};
+
+/// Runs every exit on images `indices` of `set`, without augmentation, normalised as `description`
+/// says. Throws ConfigError where the images are not of the network's size.
+Evaluation evaluate(Runtime& runtime, const Network& network, const ImageSet& set,
+                    const std::vector<std::int64_t>& indices, const DataDescription& description);
+
+/// 0, 1, ..., set.size() - 1.
+std::vector<std::int64_t> all_images(const ImageSet& set);
+
+/// What the checkpoint stores of a data set.
+DataDescription describe(const Dataset& data);
+
+/// Throws ConfigError unless the network takes this data set's images and knows its classes.
+void require_fit(const MsdnetConfig& config, const Dataset& data);
+
+}  // namespace msd

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+#include "apps/common/model_options.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "kernels/error.h"
+
+namespace msd {
+
+std::vector<std::int64_t> parse_factors(const std::string& text, const std::string& option) {
+  std::vector<std::int64_t> factors;
+  const char* at = text.data();
+  const char* end = at + text.size();
+  while (true) {
+    std::int64_t value = 0;
+    const auto [next, error] = std::from_chars(at, end, value);
+    if (error != std::errc() || (next != end && *next != '-')) {
+      throw ConfigError(message(option, " is ", text, "; give numbers like 1-2-4, finest scale first"));
+    }
+    factors.push_back(value);
+    if (next == end) return factors;
+    at = next + 1;
+  }
+}
+
+void ModelOptions::add_to(CLI::App& app) {
+  const std::string group = "Model (defaults: those of the preset)";
+  std::string names;
+  for (const Preset& p : presets()) names += (names.empty() ? "" : ", ") + std::string(p.name);
+  preset_option_ = app.add_option("--preset", preset_, "Named network: " + names)
+                       ->capture_default_str()
+                       ->group(group);
+  const auto number = [&](const char* name, std::int64_t MsdnetConfig::* field, const char* text) {
+    const CLI::Option* option = app.add_option(name, values_.*field, text)->group(group);
+    overrides_.push_back({option, [this, field](MsdnetConfig& c) { c.*field = values_.*field; }});
+    return option;
+  };
+  const auto choice = [&](const char* name, std::string& target, const char* text,
+                          const std::vector<std::string>& choices,
+                          std::function<void(MsdnetConfig&)> apply) {
+    const CLI::Option* option =
+        app.add_option(name, target, text)->check(CLI::IsMember(choices))->group(group);
+    overrides_.push_back({option, std::move(apply)});
+  };
+  number("--blocks", &MsdnetConfig::blocks, "Blocks, each ending in an exit");
+  choice("--step-mode", step_mode_, "Layers of the later blocks: all --step, or growing",
+         {"even", "lin_grow"}, [this](MsdnetConfig& c) {
+           c.step_mode = step_mode_ == "even" ? StepMode::even : StepMode::lin_grow;
+         });
+  number("--step", &MsdnetConfig::step, "Layers a later block (lin_grow: step*i+1 in block i+1)");
+  number("--base", &MsdnetConfig::base, "Layers of the first block");
+  number("--init-channels", &MsdnetConfig::init_channels, "Channels of the stem, times the factor");
+  number("--growth-rate", &MsdnetConfig::growth_rate, "New channels a layer, times the factor");
+  const CLI::Option* growth =
+      app.add_option("--growth-factors", growth_factors_, "One a scale, finest first, as 1-2-4")
+          ->group(group);
+  overrides_.push_back({growth, [this](MsdnetConfig& c) {
+                          c.growth_factors = parse_factors(growth_factors_, "--growth-factors");
+                        }});
+  const CLI::Option* factors =
+      app.add_option("--bottleneck-factors", bottleneck_factors_,
+                     "Bottleneck width in units of a branch's outputs, one a scale")
+          ->group(group);
+  overrides_.push_back({factors, [this](MsdnetConfig& c) {
+                          c.bottleneck_factors =
+                              parse_factors(bottleneck_factors_, "--bottleneck-factors");
+                        }});
+  const CLI::Option* bottleneck =
+      app.add_flag("--bottleneck,!--no-bottleneck", values_.bottleneck,
+                   "1x1 convolutions before the 3x3 ones, or none")
+          ->group(group);
+  overrides_.push_back(
+      {bottleneck, [this](MsdnetConfig& c) { c.bottleneck = values_.bottleneck; }});
+  choice("--prune", prune_, "Where the finer scales end", {"max", "min"}, [this](MsdnetConfig& c) {
+    c.prune = prune_ == "max" ? PruneMode::max : PruneMode::min;
+  });
+  const CLI::Option* reduction =
+      app.add_option("--reduction", values_.reduction,
+                     "Share of the channels a transition keeps; 0: no transitions")
+          ->group(group);
+  overrides_.push_back({reduction, [this](MsdnetConfig& c) { c.reduction = values_.reduction; }});
+  classes_option_ = number("--classes", &MsdnetConfig::classes,
+                           "Classes (default: the data set's, else the preset's)");
+  choice("--input-kind", input_kind_, "Stem and classifier", {"cifar", "imagenet"},
+         [this](MsdnetConfig& c) {
+           c.input_kind = input_kind_ == "cifar" ? InputKind::cifar : InputKind::imagenet;
+         });
+  number("--image-size", &MsdnetConfig::image_size, "Height and width of the input");
+}
+
+bool ModelOptions::given() const {
+  return preset_option_->count() > 0 ||
+         std::any_of(overrides_.begin(), overrides_.end(),
+                     [](const Override& o) { return o.option->count() > 0; });
+}
+
+MsdnetConfig ModelOptions::resolve(const std::optional<MsdnetConfig>& base,
+                                   std::optional<std::int64_t> dataset_classes) const {
+  const bool from_preset = preset_option_->count() > 0 || !base.has_value();
+  MsdnetConfig config = from_preset ? preset(preset_) : *base;
+  if (from_preset && dataset_classes.has_value()) config.classes = *dataset_classes;
+  for (const Override& override : overrides_) {
+    if (override.option->count() > 0) override.apply(config);
+  }
+  config.check();
+  return config;
+}
+
+}  // namespace msd

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "data/split.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "engine/file.h"
+#include "engine/random.h"
+#include "kernels/error.h"
+
+namespace msd {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kFormat = "msd-split";
+constexpr int kVersion = 1;
+
+/// The split of `size` images that holds out `holdout`: ascending, in range, none twice.
+Split complement(std::int64_t size, std::vector<std::int64_t> holdout) {
+  Split split;
+  split.train.reserve(static_cast<std::size_t>(size) - holdout.size());
+  std::size_t next = 0;
+  for (std::int64_t i = 0; i < size; ++i) {
+    if (next < holdout.size() && holdout[next] == i) {
+      ++next;
+    } else {
+      split.train.push_back(i);
+    }
+  }
+  split.holdout = std::move(holdout);
+  return split;
+}
+
+std::string describe(const std::string& name, std::int64_t size, const std::string& fingerprint) {
+  return message(name, " (", size, " training images, ", fingerprint, ")");
+}
+
+Split parse(const std::string& path, const json& file, const Dataset& data) {
+  if (file.at("format").get<std::string>() != kFormat ||
+      file.at("version").get<int>() != kVersion) {
+    throw FormatError(message(path, ": not a split of version ", kVersion));
+  }
+  const auto name = file.at("dataset").get<std::string>();
+  const auto size = file.at("size").get<std::int64_t>();
+  const auto fingerprint = file.at("fingerprint").get<std::string>();
+  if (name != data.name || size != data.train.size() || fingerprint != data.fingerprint) {
+    throw ConfigError(message(path, " splits ", describe(name, size, fingerprint), ", not ",
+                              describe(data.name, data.train.size(), data.fingerprint),
+                              "; choose the split made for this data set"));
+  }
+  std::vector<std::int64_t> holdout;
+  const json& indices = file.at("holdout");
+  if (!indices.is_array()) throw FormatError(message(path, ": holdout is no list"));
+  for (const json& value : indices) {
+    if (!value.is_number_integer())
+      throw FormatError(message(path, ": an index is ", value.dump()));
+    holdout.push_back(value.get<std::int64_t>());
+    const std::int64_t least = holdout.size() > 1 ? holdout[holdout.size() - 2] + 1 : 0;
+    if (holdout.back() < least || holdout.back() >= size) {
+      throw FormatError(message(path, ": hold-out index ", holdout.back(), " at position ",
+                                holdout.size() - 1, "; indices ascend within 0 to ", size - 1));
+    }
+  }
+  if (static_cast<std::int64_t>(holdout.size()) == size) {
+    throw FormatError(message(path, ": holds out all ", size, " images"));
+  }
+  return complement(size, std::move(holdout));
+}
+
+}  // namespace
+
+Split make_split(const Dataset& data, std::int64_t holdout, HoldoutMode mode, std::uint64_t seed) {
+  const std::int64_t size = data.train.size();
+  if (holdout < 0 || holdout >= size) {
+    throw ConfigError(
+        message("--holdout ", holdout, " of ", size, " training images; use 0 to ", size - 1));
+  }
+  std::vector<std::int64_t> chosen;
+  if (mode == HoldoutMode::last) {
+    for (std::int64_t i = size - holdout; i < size; ++i) chosen.push_back(i);
+  } else {
+    RandomStream random(seed, RandomPurpose::holdout);
+    chosen = random_permutation(size, random);
+    chosen.resize(static_cast<std::size_t>(holdout));
+    std::sort(chosen.begin(), chosen.end());
+  }
+  return complement(size, std::move(chosen));
+}
+
+void save_split(const std::string& path, const Dataset& data, const Split& split) {
+  const json file = {{"format", kFormat},
+                     {"version", kVersion},
+                     {"dataset", data.name},
+                     {"size", data.train.size()},
+                     {"fingerprint", data.fingerprint},
+                     {"holdout", split.holdout}};
+  write_file_atomically(path, file.dump() + "\n");
+}
+
+Split load_split(const std::string& path, const Dataset& data) {
+  const std::string text = read_text_file(path);
+  try {
+    return parse(path, json::parse(text), data);
+  } catch (const json::exception& error) {
+    throw FormatError(message(path, ": ", error.what()));
+  }
+}
+
+}  // namespace msd

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <vector>
+
+#include "engine/tape.h"
+
+namespace msd {
+
+/// y = conv(x, weight) [+ bias] for a group of independent convolutions.
+/// dx by conv_backward_data, dw (and dbias) by conv_backward_weight.
+class ConvolutionNode : public Node {
+ public:
+  struct Parameters {
+    ParameterSet::Id weight = -1;
+    ParameterSet::Id bias = -1;  // -1: none
+  };
+
+  /// input and output are NHWC variables of the tape; shapes are checked by the op when it runs.
+  void add(Variable input, Variable output, const ConvGeometry& geometry, Parameters parameters);
+
+  std::vector<ScratchRequest> scratch(const Tape& tape) const override;
+  void bind(const Tape& tape, const std::vector<std::byte*>& scratch) override;
+  void forward(ExecutionContext& context) override;
+  void backward(ExecutionContext& context) override;
+  void mask_parameters(ParameterSet& parameters, std::size_t problem) const override;
+
+ private:
+  std::vector<ConvGeometry> geometries_;
+  std::vector<Parameters> parameters_;
+  std::vector<ConvPackArgs> pack_forward_, pack_backward_;
+  std::vector<ConvForwardArgs> forward_;
+  std::vector<std::vector<ConvBackwardDataArgs>> backward_data_;  // by wave
+  std::vector<ConvBackwardWeightArgs> backward_weight_;
+};
+
+}  // namespace msd

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+#include "engine/parameters.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace msd {
+namespace {
+
+constexpr std::int64_t kAlignElems = 16;  // 64 bytes of f32
+
+SystemAllocator& host() {
+  static SystemAllocator allocator;
+  return allocator;
+}
+
+std::int64_t product(const std::vector<std::int64_t>& shape) {
+  std::int64_t elems = 1;
+  for (const std::int64_t d : shape) elems *= d;
+  return elems;
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (const std::int64_t d : shape) text += (text.size() > 1 ? "," : "") + std::to_string(d);
+  return text + "]";
+}
+
+// Position in memory of element i of PyTorch's order.
+template <typename Visit>
+void for_each_position(const std::vector<std::int64_t>& shape, ParameterLayout layout,
+                       Visit&& visit) {
+  if (layout == ParameterLayout::plain) {
+    for (std::int64_t i = 0, n = product(shape); i < n; ++i) visit(i, i);
+    return;
+  }
+  const std::int64_t cout = shape[0], cin = shape[1], taps = shape[2] * shape[3];
+  std::int64_t i = 0;
+  for (std::int64_t o = 0; o < cout; ++o) {
+    for (std::int64_t c = 0; c < cin; ++c) {
+      for (std::int64_t t = 0; t < taps; ++t) visit(i++, (o * taps + t) * cin + c);
+    }
+  }
+}
+
+double value_at(const Tensor& tensor, std::int64_t i) {
+  return tensor.dtype() == DType::f64 ? static_cast<const double*>(tensor.data())[i]
+                                      : static_cast<double>(static_cast<const float*>(tensor.data())[i]);
+}
+
+void set_at(const Tensor& tensor, std::int64_t i, double value) {
+  if (tensor.dtype() == DType::f64) {
+    static_cast<double*>(tensor.data())[i] = value;
+  } else {
+    static_cast<float*>(tensor.data())[i] = static_cast<float>(value);
+  }
+}
+
+}  // namespace
+
+ParameterSet::Id ParameterSet::add_parameter(std::string name, std::vector<std::int64_t> shape,
+                                             ParameterLayout layout) {
+  Entry entry;
+  entry.name = std::move(name);
+  entry.elems = product(shape);
+  entry.shape = std::move(shape);
+  entry.layout = layout;
+  entry.offset = flat_elems_;
+  parameter_elems_ += entry.elems;
+  flat_elems_ = round_up(flat_elems_ + entry.elems, kAlignElems);
+  parameters_.push_back(std::move(entry));
+  return static_cast<Id>(parameters_.size()) - 1;
+}
+
+ParameterSet::Id ParameterSet::add_statistic(std::string name, std::int64_t channels,
+                                             double initial) {
+  Entry entry;
+  entry.name = std::move(name);
+  entry.shape = {channels};
+  entry.elems = channels;
+  entry.offset = statistic_elems_;
+  entry.initial = initial;
+  statistic_elems_ = round_up(statistic_elems_ + channels, kAlignElems);
+  statistics_info_.push_back(std::move(entry));
+  return static_cast<Id>(statistics_info_.size()) - 1;
+}
+
+ParameterSet::Id ParameterSet::add_counter(std::string name) {
+  counters_.push_back({std::move(name), 0});
+  return static_cast<Id>(counters_.size()) - 1;
+}
+
+void ParameterSet::allocate(Allocator& allocator, DType dtype) {
+  MSD_CHECK(dtype == DType::f32 || dtype == DType::f64, "parameters of dtype ", msd::name(dtype));
+  dtype_ = dtype;
+  values_ = Tensor::zeros(allocator, {flat_elems_}, dtype);
+  gradients_ = Tensor::zeros(allocator, {flat_elems_}, dtype);
+  velocities_ = Tensor::zeros(allocator, {flat_elems_}, dtype);
+  statistics_ = Tensor::zeros(allocator, {statistic_elems_}, dtype);
+  mask_ = Tensor::zeros(allocator, {flat_elems_}, DType::u8);
+  for (std::size_t i = 0; i < parameters_.size(); ++i) set_has_gradient(static_cast<Id>(i), true);
+  for (const Entry& entry : statistics_info_) {
+    for (std::int64_t i = 0; i < entry.elems; ++i) {
+      set_at(statistics_, entry.offset + i, entry.initial);
+    }
+  }
+}
+
+void* ParameterSet::element(const Tensor& flat, std::int64_t offset) const {
+  return static_cast<std::byte*>(flat.data()) + offset * size_bytes(dtype_);
+}
+
+const std::string& ParameterSet::name_of_element(std::int64_t index) const {
+  auto after = std::upper_bound(
+      parameters_.begin(), parameters_.end(), index,
+      [](std::int64_t value, const Entry& entry) { return value < entry.offset; });
+  MSD_CHECK(after != parameters_.begin(), "element ", index, " of an empty parameter set");
+  return std::prev(after)->name;
+}
+
+void ParameterSet::set_has_gradient(Id id, bool has_gradient) {
+  const Entry& entry = parameters_[at(id)];
+  std::memset(static_cast<std::byte*>(mask_.data()) + entry.offset, has_gradient ? 1 : 0,
+              static_cast<std::size_t>(entry.elems));
+}
+
+bool ParameterSet::has_gradient(Id id) const {
+  return static_cast<const std::uint8_t*>(mask_.data())[parameters_[at(id)].offset] != 0;
+}
+
+Tensor ParameterSet::to_file_order(const Entry& entry, const Tensor& flat) const {
+  Tensor out = Tensor::empty(host(), entry.shape, dtype_);
+  for_each_position(entry.shape, entry.layout, [&](std::int64_t file, std::int64_t memory) {
+    set_at(out, file, value_at(flat, entry.offset + memory));
+  });
+  return out;
+}
+
+void ParameterSet::from_file_order(const Entry& entry, const Tensor& source, const Tensor& flat) {
+  for_each_position(entry.shape, entry.layout, [&](std::int64_t file, std::int64_t memory) {
+    set_at(flat, entry.offset + memory, value_at(source, file));
+  });
+}
+
+std::vector<NamedTensor> ParameterSet::state() const {
+  std::vector<NamedTensor> out;
+  for (const Entry& entry : parameters_) out.push_back({entry.name, to_file_order(entry, values_)});
+  for (const Entry& entry : statistics_info_) {
+    out.push_back({entry.name, to_file_order(entry, statistics_)});
+  }
+  for (const Counter& counter : counters_) {
+    Tensor value = Tensor::empty(host(), {}, DType::i64);
+    *static_cast<std::int64_t*>(value.data()) = counter.value;
+    out.push_back({counter.name, value});
+  }
+  return out;
+}
+
+std::vector<NamedTensor> ParameterSet::named(const Tensor& flat, const std::string& prefix) const {
+  std::vector<NamedTensor> out;
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    if (!has_gradient(static_cast<Id>(i))) continue;
+    out.push_back({prefix + parameters_[i].name, to_file_order(parameters_[i], flat)});
+  }
+  return out;
+}
+
+std::vector<NamedTensor> ParameterSet::gradients_by_name(const std::string& prefix) const {
+  return named(gradients_, prefix);
+}
+
+std::vector<NamedTensor> ParameterSet::velocities_by_name(const std::string& prefix) const {
+  return named(velocities_, prefix);
+}
+
+namespace {
+
+const Tensor& find(const std::map<std::string, Tensor>& tensors, const std::string& name,
+                   const std::string& source) {
+  const auto found = tensors.find(name);
+  if (found == tensors.end()) {
+    throw FormatError(source + ": tensor " + name + " is missing; is it another network's file?");
+  }
+  return found->second;
+}
+
+void check_tensor(const Tensor& tensor, const std::vector<std::int64_t>& shape,
+                  const std::string& name, const std::string& source) {
+  if (tensor.shape() != shape) {
+    throw FormatError(source + ": tensor " + name + " is " + shape_text(tensor.shape()) +
+                      " but the network has " + shape_text(shape));
+  }
+  if (tensor.dtype() != DType::f32 && tensor.dtype() != DType::f64) {
+    throw FormatError(message(source, ": tensor ", name, " is of type ", msd::name(tensor.dtype()),
+                              "; it must be F32 or F64"));
+  }
+  for (std::int64_t i = 0, n = tensor.elems(); i < n; ++i) {
+    if (!std::isfinite(value_at(tensor, i))) {
+      throw FormatError(message(source, ": tensor ", name, " holds ", value_at(tensor, i),
+                                " at element ", i));
+    }
+  }
+}
+
+}  // namespace
+
+void ParameterSet::load_state(const std::map<std::string, Tensor>& tensors,
+                              const std::string& source,
+                              const std::vector<std::string>& ignored_prefixes) {
+  std::size_t used = 0;
+  for (const std::vector<Entry>* entries : {&parameters_, &statistics_info_}) {
+    for (const Entry& entry : *entries) {
+      check_tensor(find(tensors, entry.name, source), entry.shape, entry.name, source);
+      ++used;
+    }
+  }
+  for (const Counter& counter : counters_) {
+    const Tensor& tensor = find(tensors, counter.name, source);
+    if (tensor.dtype() != DType::i64 || tensor.elems() != 1) {
+      throw FormatError(source + ": tensor " + counter.name + " is not one I64 value");
+    }
+    ++used;
+  }
+  if (used < tensors.size()) {
+    std::map<std::string, bool> known;
+    for (const NamedTensor& own : state()) known[own.name] = true;
+    for (const auto& [name, tensor] : tensors) {
+      const bool ignored =
+          std::any_of(ignored_prefixes.begin(), ignored_prefixes.end(),
+                      [&](const std::string& prefix) { return name.starts_with(prefix); });
+      if (!ignored && !known.contains(name)) {
+        throw FormatError(source + ": tensor " + name + " is not part of this network");
+      }
+    }
+  }
+  for (const Entry& entry : parameters_) from_file_order(entry, tensors.at(entry.name), values_);
+  for (const Entry& entry : statistics_info_) {
+    from_file_order(entry, tensors.at(entry.name), statistics_);
+  }
+  for (Counter& counter : counters_) {
+    counter.value = *static_cast<const std::int64_t*>(tensors.at(counter.name).data());
+  }
+}
+
+void ParameterSet::load_velocities(const std::map<std::string, Tensor>& tensors,
+                                   const std::string& prefix, const std::string& source) {
+  for (const Entry& entry : parameters_) {
+    const auto found = tensors.find(prefix + entry.name);
+    if (found == tensors.end()) {
+      for (std::int64_t i = 0; i < entry.elems; ++i) set_at(velocities_, entry.offset + i, 0.0);
+      continue;
+    }
+    check_tensor(found->second, entry.shape, found->first, source);
+    from_file_order(entry, found->second, velocities_);
+  }
+}
+
+void ParameterSet::set_parameter(Id id, const std::vector<double>& values) {
+  const Entry& entry = parameters_[at(id)];
+  MSD_CHECK(static_cast<std::int64_t>(values.size()) == entry.elems, entry.name, " has ",
+            entry.elems, " elements, not ", values.size());
+  for_each_position(entry.shape, entry.layout, [&](std::int64_t file, std::int64_t memory) {
+    set_at(values_, entry.offset + memory, values[static_cast<std::size_t>(file)]);
+  });
+}
+
+}  // namespace msd

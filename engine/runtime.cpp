@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#include "engine/runtime.h"
+
+#include <algorithm>
+#include <charconv>
+#include <thread>
+
+#include "kernels/cuda/device.h"
+#include "kernels/error.h"
+
+namespace msd {
+namespace {
+
+int resolve_threads(int threads) {
+  if (threads != 0) return threads;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+void require_device(DeviceSpec device) {
+  if (device.type == DeviceType::cpu) return;
+  if (!cuda::compiled_in()) {
+    throw ConfigError("--device cuda: this build has no CUDA backend; build with -DMSD_CUDA=ON or "
+                      "use --device cpu");
+  }
+  require_all_ops(device.type);
+  const auto found = cuda::devices();
+  if (device.index >= static_cast<int>(found.size())) {
+    throw ConfigError(message("--device cuda:", device.index, ": the driver shows ", found.size(),
+                              " GPUs; use --device cpu"));
+  }
+}
+
+}  // namespace
+
+DeviceSpec parse_device(std::string_view text) {
+  if (text == "cpu") return {};
+  if (text == "cuda") return {DeviceType::cuda, 0};
+  constexpr std::string_view prefix = "cuda:";
+  int index = -1;
+  if (text.starts_with(prefix)) {
+    const std::string_view digits = text.substr(prefix.size());
+    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), index);
+    if (error != std::errc() || end != digits.end()) index = -1;
+  }
+  if (index < 0) throw ConfigError(message("--device ", text, ": use cpu, cuda or cuda:INDEX"));
+  return {DeviceType::cuda, index};
+}
+
+Runtime::Runtime(int threads, DeviceSpec device) : pool_(resolve_threads(threads)) {
+  require_device(device);
+  context_.device = device.type;
+  context_.pool = &pool_;
+  context_.cpu_ops = &cpu::op_table(cpu::default_isa());
+}
+
+}  // namespace msd

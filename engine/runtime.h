@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "engine/allocator.h"
+#include "kernels/cpu/op_table.h"
+#include "kernels/ops.h"
+
+namespace msd {
+
+struct DeviceSpec {
+  DeviceType type = DeviceType::cpu;
+  int index = 0;
+};
+
+/// "cpu", "cuda" or "cuda:1"; throws ConfigError for anything else.
+DeviceSpec parse_device(std::string_view text);
+
+/// Owns what ops run on: device, threads, memory. Made once in main and outlived by nothing.
+/// Not thread-safe; several runtimes may live side by side, one a thread.
+class Runtime {
+ public:
+  /// threads >= 1 CPU threads, or 0 for as many as the machine has. Throws ConfigError where the
+  /// device is absent or this build lacks ops for it, naming them.
+  explicit Runtime(int threads = 1, DeviceSpec device = {});
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  ExecutionContext& context() { return context_; }
+  Allocator& allocator() { return *allocator_; }
+  /// Adaptors for tests and limits; the allocator must outlive the runtime's users.
+  void set_allocator(Allocator& allocator) { allocator_ = &allocator; }
+  int threads() const { return pool_.size(); }
+
+ private:
+  SystemAllocator system_;
+  Allocator* allocator_ = &system_;
+  cpu::ThreadPool pool_;
+  ExecutionContext context_;
+};
+
+}  // namespace msd

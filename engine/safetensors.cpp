@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+#include "engine/safetensors.h"
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "engine/file.h"
+
+namespace msd {
+namespace {
+
+constexpr std::int64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
+
+struct TypeName {
+  DType dtype;
+  std::string_view text;
+};
+constexpr TypeName kTypes[] = {{DType::f32, "F32"}, {DType::f64, "F64"}, {DType::i64, "I64"},
+                               {DType::i32, "I32"}, {DType::u8, "U8"}};
+
+std::string_view type_name(DType dtype) {
+  for (const TypeName& type : kTypes) {
+    if (type.dtype == dtype) return type.text;
+  }
+  throw FormatError(message("a tensor of type ", name(dtype), " cannot be stored in safetensors"));
+}
+
+SystemAllocator& host() {
+  static SystemAllocator allocator;
+  return allocator;
+}
+
+struct Entry {
+  std::string name;
+  std::int64_t begin, end;
+};
+
+Tensor read_tensor(const std::string& name, const nlohmann::json& info,
+                   std::span<const std::byte> data, Entry& entry) {
+  const auto fail = [&](const auto&... parts) {
+    throw FormatError(message("tensor ", name, " ", parts...));
+  };
+  const auto type = info.at("dtype").get<std::string>();
+  const TypeName* known = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                       [&](const TypeName& t) { return t.text == type; });
+  if (known == std::end(kTypes)) fail("has type ", type, "; F32, F64, I64, I32 and U8 are read");
+  const auto shape = info.at("shape").get<std::vector<std::int64_t>>();
+  const auto offsets = info.at("data_offsets").get<std::vector<std::int64_t>>();
+  const auto size = static_cast<std::int64_t>(data.size());
+  if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] > size) {
+    fail("lies outside the file's ", size, " bytes of data; is the file truncated?");
+  }
+  std::int64_t bytes = size_bytes(known->dtype);
+  for (const std::int64_t d : shape) {
+    if (d < 0 || (d > 0 && bytes > size / d)) fail("has an impossible shape");
+    bytes *= d;
+  }
+  if (bytes != offsets[1] - offsets[0]) {
+    fail("has ", offsets[1] - offsets[0], " bytes, its shape needs ", bytes);
+  }
+  entry = {name, offsets[0], offsets[1]};
+  Tensor tensor = Tensor::empty(host(), shape, known->dtype);
+  if (bytes > 0) {
+    std::memcpy(tensor.data(), data.data() + offsets[0], static_cast<std::size_t>(bytes));
+  }
+  return tensor;
+}
+
+Safetensors parse(std::span<const std::byte> file) {
+  if (file.size() < 8) throw FormatError("is shorter than a safetensors header");
+  std::uint64_t header_bytes = 0;
+  for (std::size_t i = 0; i < 8; ++i) {
+    header_bytes |= static_cast<std::uint64_t>(file[i]) << (8 * i);
+  }
+  if (header_bytes > kMaxHeaderBytes || header_bytes > file.size() - 8) {
+    throw FormatError(message("names a header of ", header_bytes, " bytes in a file of ",
+                              file.size(), "; it is truncated or no safetensors file"));
+  }
+  const auto* text = reinterpret_cast<const char*>(file.data() + 8);
+  const nlohmann::json header =
+      nlohmann::json::parse(text, text + header_bytes, nullptr, /*allow_exceptions=*/false);
+  if (!header.is_object()) throw FormatError("has a header that is no JSON object");
+  const std::span<const std::byte> data = file.subspan(8 + header_bytes);
+  Safetensors out;
+  std::vector<Entry> entries;
+  try {
+    for (const auto& [name, info] : header.items()) {
+      if (name == "__metadata__") {
+        out.metadata = info.get<std::map<std::string, std::string>>();
+        continue;
+      }
+      entries.emplace_back();
+      out.tensors[name] = read_tensor(name, info, data, entries.back());
+    }
+  } catch (const nlohmann::json::exception& error) {
+    throw FormatError(message("has a damaged header: ", error.what()));
+  }
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  });
+  std::int64_t at = 0;
+  for (const Entry& entry : entries) {
+    if (entry.begin != at) {
+      throw FormatError(message("tensor ", entry.name, " starts at byte ", entry.begin,
+                                " of the data, not at ", at));
+    }
+    at = entry.end;
+  }
+  if (at != static_cast<std::int64_t>(data.size())) {
+    throw FormatError(message("has ", static_cast<std::int64_t>(data.size()) - at,
+                              " bytes behind its last tensor"));
+  }
+  return out;
+}
+
+}  // namespace
+
+Safetensors read_safetensors(const std::filesystem::path& path) {
+  const std::vector<std::byte> bytes = read_file(path);
+  try {
+    return parse(bytes);
+  } catch (const FormatError& error) {
+    throw FormatError(path.string() + ": " + error.what());
+  }
+}
+
+void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::vector<std::span<const std::byte>> parts(2);
+  std::int64_t at = 0;
+  for (const NamedTensor& named : tensors) {
+    const Tensor& tensor = named.tensor;
+    MSD_CHECK(tensor.is_contiguous(), "tensor ", named.name, " is not contiguous");
+    MSD_CHECK(!header.contains(named.name), "two tensors are called ", named.name);
+    const std::int64_t bytes = tensor.elems() * size_bytes(tensor.dtype());
+    header[named.name] = {{"dtype", type_name(tensor.dtype())},
+                          {"shape", tensor.shape()},
+                          {"data_offsets", {at, at + bytes}}};
+    at += bytes;
+    parts.emplace_back(static_cast<const std::byte*>(tensor.data()),
+                       static_cast<std::size_t>(bytes));
+  }
+  std::string text = header.dump();
+  text.resize(static_cast<std::size_t>(round_up(static_cast<std::int64_t>(text.size()), 8)), ' ');
+  std::byte length[8];
+  for (std::size_t i = 0; i < 8; ++i) {
+    length[i] = static_cast<std::byte>((text.size() >> (8 * i)) & 0xFF);
+  }
+  parts[0] = length;
+  parts[1] = std::as_bytes(std::span(text));
+  write_file_atomically(path, parts);
+}
+
+}  // namespace msd

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "engine/tensor.h"
+
+#include <cstring>
+#include <utility>
+
+namespace msd {
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  std::swap(allocator_, other.allocator_);
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+Buffer::~Buffer() {
+  if (allocator_ != nullptr) allocator_->deallocate(data_, bytes_);
+}
+
+Tensor Tensor::empty(Allocator& allocator, std::vector<std::int64_t> shape, DType dtype) {
+  Tensor t;
+  t.shape_ = std::move(shape);
+  t.strides_.resize(t.shape_.size());
+  std::int64_t elems = 1;
+  for (std::size_t i = t.shape_.size(); i-- > 0;) {
+    MSD_CHECK(t.shape_[i] >= 0, "a tensor with dimension ", t.shape_[i]);
+    t.strides_[i] = elems;
+    elems *= t.shape_[i];
+  }
+  t.dtype_ = dtype;
+  t.buffer_ = std::make_shared<Buffer>(allocator, elems * msd::size_bytes(dtype));
+  return t;
+}
+
+Tensor Tensor::zeros(Allocator& allocator, std::vector<std::int64_t> shape, DType dtype) {
+  Tensor t = empty(allocator, std::move(shape), dtype);
+  if (t.buffer_->size_bytes() > 0) {
+    std::memset(t.buffer_->data(), 0, static_cast<std::size_t>(t.buffer_->size_bytes()));
+  }
+  return t;
+}
+
+Tensor Tensor::activation(Allocator& allocator, std::int64_t n, std::int64_t h, std::int64_t w,
+                          std::int64_t c, DType dtype) {
+  return empty(allocator, {n, h, w, row_pitch(c, dtype)}, dtype).slice(3, 0, c);
+}
+
+std::int64_t Tensor::elems() const {
+  std::int64_t elems = 1;
+  for (const std::int64_t d : shape_) elems *= d;
+  return elems;
+}
+
+bool Tensor::is_contiguous() const {
+  std::int64_t expected = 1;
+  for (std::size_t i = shape_.size(); i-- > 0;) {
+    if (shape_[i] != 1 && strides_[i] != expected) return elems() == 0;
+    expected *= shape_[i];
+  }
+  return true;
+}
+
+Tensor Tensor::slice(std::int64_t axis, std::int64_t first, std::int64_t count) const {
+  MSD_CHECK(axis >= 0 && axis < dim(), "slice along axis ", axis, " of ", dim());
+  const auto a = static_cast<std::size_t>(axis);
+  MSD_CHECK(first >= 0 && count >= 0 && first + count <= shape_[a], "slice [", first, ", ",
+            first + count, ") of ", shape_[a]);
+  Tensor t = *this;
+  t.offset_ += first * strides_[a];
+  t.shape_[a] = count;
+  return t;
+}
+
+void* Tensor::data() const {
+  return buffer_ == nullptr ? nullptr : buffer_->data() + offset_ * msd::size_bytes(dtype_);
+}
+
+View Tensor::view() const {
+  MSD_CHECK(dim() == 4 && strides_[3] == 1, "a view over a tensor of ", dim(), " dimensions");
+  const std::int64_t pitch = strides_[2];
+  const bool rows = (shape_[1] <= 1 || strides_[1] == shape_[2] * pitch) &&
+                    (shape_[0] <= 1 || strides_[0] == shape_[1] * shape_[2] * pitch);
+  MSD_CHECK(rows, "a view over a tensor whose rows are not evenly spaced");
+  return {data(), dtype_, shape_[0], shape_[1], shape_[2], shape_[3], pitch};
+}
+
+}  // namespace msd

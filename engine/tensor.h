@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/allocator.h"
+#include "kernels/error.h"
+#include "kernels/view.h"
+
+namespace msd {
+
+/// Bytes of one allocator, given back when the last owner lets go. Move-only.
+class Buffer {
+ public:
+  Buffer() = default;
+  /// The allocator must outlive the buffer.
+  Buffer(Allocator& allocator, std::int64_t bytes)
+      : allocator_(&allocator), data_(allocator.allocate(bytes)), bytes_(bytes) {}
+  Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer();
+
+  std::byte* data() const { return static_cast<std::byte*>(data_); }
+  std::int64_t size_bytes() const { return bytes_; }
+
+ private:
+  Allocator* allocator_ = nullptr;
+  void* data_ = nullptr;
+  std::int64_t bytes_ = 0;
+};
+
+/// A strided array over a shared buffer. Copies share the memory; slices are tensors too.
+class Tensor {
+ public:
+  Tensor() = default;
+  /// Contiguous (row-major), contents arbitrary.
+  static Tensor empty(Allocator& allocator, std::vector<std::int64_t> shape, DType dtype);
+  static Tensor zeros(Allocator& allocator, std::vector<std::int64_t> shape, DType dtype);
+  /// NHWC activation whose rows are padded to row_pitch(c, dtype).
+  static Tensor activation(Allocator& allocator, std::int64_t n, std::int64_t h, std::int64_t w,
+                           std::int64_t c, DType dtype);
+
+  const std::vector<std::int64_t>& shape() const { return shape_; }
+  const std::vector<std::int64_t>& strides() const { return strides_; }  // in elements
+  std::int64_t dim() const { return static_cast<std::int64_t>(shape_.size()); }
+  std::int64_t elems() const;
+  DType dtype() const { return dtype_; }
+  bool is_contiguous() const;
+  bool defined() const { return buffer_ != nullptr; }
+
+  /// Elements [first, first + count) of dimension `axis`; shares the memory.
+  Tensor slice(std::int64_t axis, std::int64_t first, std::int64_t count) const;
+
+  /// The memory as a plain span; the tensor must be contiguous and of type T.
+  template <typename T>
+  std::span<T> span() const {
+    MSD_CHECK(kDTypeOf<T> == dtype_ && is_contiguous(), "span over a ", name(dtype_), " tensor");
+    return {static_cast<T*>(data()), static_cast<std::size_t>(elems())};
+  }
+  void* data() const;
+
+  /// The view ops take; the tensor must be 4-D NHWC with rows a constant pitch apart.
+  View view() const;
+
+ private:
+  std::shared_ptr<Buffer> buffer_;
+  std::int64_t offset_ = 0;  // elements
+  std::vector<std::int64_t> shape_, strides_;
+  DType dtype_ = DType::f32;
+};
+
+}  // namespace msd

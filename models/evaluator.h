@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+
+#include "models/exit_recorder.h"
+#include "models/plan.h"
+
+namespace msd {
+
+/// Runs every exit of a plan over batches and records what each says: fuel for the anytime and
+/// budgeted settings. A sample's record is, bit for bit, what PlanSession says at batch 1.
+class Evaluator {
+ public:
+  /// Borrows both. `plan` has a stage for every exit.
+  Evaluator(Runtime& runtime, const Plan& plan, std::int64_t batch);
+
+  /// Adds images.n <= batch samples: normalised images [n,size,size,3] and their labels.
+  void add(const ConstView& images, const std::int32_t* labels);
+
+  const ExitRecords& records() const { return records_; }
+  const ExitCounts& counts() const { return counts_; }
+
+ private:
+  Runtime& runtime_;
+  PlanSession session_;
+  ExitRecorder recorder_;
+  ExitRecords records_;
+  ExitCounts counts_;
+};
+
+}  // namespace msd

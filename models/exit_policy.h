@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace msd {
+
+/// What every exit said of every sample, row-major [samples][exits].
+struct ExitRecords {
+  std::int64_t exits = 0;
+  std::vector<std::int32_t> labels;      // [samples]
+  std::vector<float> confidence;         // largest softmax probability
+  std::vector<std::int32_t> prediction;  // its class
+  std::vector<std::uint8_t> top5;        // 1: the label is among the five likeliest
+  // The same for the running mean of the softmax outputs of exits 1..k.
+  std::vector<std::int32_t> ensemble_prediction;
+  std::vector<std::uint8_t> ensemble_top5;
+
+  std::int64_t samples() const { return static_cast<std::int64_t>(labels.size()); }
+  std::size_t at(std::int64_t sample, std::int64_t exit) const {
+    return static_cast<std::size_t>(sample * exits + exit);
+  }
+};
+
+/// Accuracy, in [0, 1], of each exit over all samples.
+struct AnytimeAccuracy {
+  std::vector<double> top1, top5, ensemble_top1, ensemble_top5;
+};
+
+/// Share of samples meant to leave at each exit: q_k proportional to p^k, k = 1..exits, summing
+/// to 1 (the paper, section 4.2). p > 0.
+std::vector<double> exit_shares(double p, std::int64_t exits);
+
+/// The 39 values of p that trace the budgets: 0.05, 0.10, ..., 1.95.
+std::vector<double> budget_points();
+
+/// Confidence from which a sample leaves, one an exit. +infinity: nobody leaves; the last exit
+/// takes all and has 0.
+using Thresholds = std::vector<float>;
+
+/// Thresholds that let floor(samples*shares[k]) of the samples still there leave at exit k, those of
+/// the highest confidence; equal confidences leave together; where fewer are left, all leave.
+Thresholds fit_thresholds(const ExitRecords& records, const std::vector<double>& shares);
+
+/// The first exit whose threshold the sample's confidence reaches.
+std::int64_t leaving_exit(const ExitRecords& records, std::int64_t sample,
+                          const Thresholds& thresholds);
+
+struct BudgetResult {
+  double accuracy = 0.0;   // in [0, 1]
+  double mean_cost = 0.0;  // of costs, a sample
+  std::vector<double> shares;  // of samples that leave at each exit, in [0, 1]
+};
+
+/// Early exit replayed on what every exit said. costs: of leaving at each exit.
+BudgetResult replay(const ExitRecords& records, const Thresholds& thresholds,
+                    const std::vector<std::int64_t>& costs);
+
+}  // namespace msd

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+#include "models/plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "engine/memory_plan.h"
+#include "models/cost.h"
+
+namespace msd {
+namespace {
+
+using Kind = Operation::Kind;
+
+std::vector<std::int64_t> all_exits(const Architecture& net) {
+  std::vector<std::int64_t> exits(static_cast<std::size_t>(net.exits()));
+  std::iota(exits.begin(), exits.end(), std::int64_t{0});
+  return exits;
+}
+
+// scale = gamma/sqrt(var + eps); weight *= scale; bias = beta + (bias - mean)*scale, in double.
+template <typename T>
+void fold_batchnorm(const Operation& op, const ParameterSet& set,
+                    const Network::OperationParameters& ids, T* weight, T* bias) {
+  const auto vector = [&](const void* p) { return static_cast<const T*>(p); };
+  const T* source = vector(set.value(ids.weight));
+  const T* gamma = vector(set.value(ids.gamma));
+  const T* beta = vector(set.value(ids.beta));
+  const T* mean = vector(set.statistic(ids.running_mean));
+  const T* var = vector(set.statistic(ids.running_var));
+  const T* own_bias = ids.bias >= 0 ? vector(set.value(ids.bias)) : nullptr;
+  const std::int64_t per_output = op.conv.weight_elems() / op.conv.cout;
+  for (std::int64_t o = 0; o < op.conv.cout; ++o) {
+    const double scale = static_cast<double>(gamma[o]) /
+                         std::sqrt(static_cast<double>(var[o]) + kBatchNormEpsilon);
+    const double shift = own_bias != nullptr ? static_cast<double>(own_bias[o]) : 0.0;
+    bias[o] = static_cast<T>(static_cast<double>(beta[o]) +
+                             (shift - static_cast<double>(mean[o])) * scale);
+    for (std::int64_t i = 0; i < per_output; ++i) {
+      const std::int64_t at = o * per_output + i;
+      weight[at] = static_cast<T>(static_cast<double>(source[at]) * scale);
+    }
+  }
+}
+
+}  // namespace
+
+Plan::Plan(Runtime& runtime, const Network& network)
+    : Plan(runtime, network, all_exits(network.architecture())) {}
+
+Plan::Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> exits)
+    : architecture_(network.architecture()),
+      dtype_(network.parameters().dtype()),
+      exits_(std::move(exits)) {
+  MSD_CHECK(!exits_.empty() && std::is_sorted(exits_.begin(), exits_.end()) && exits_[0] >= 0 &&
+                exits_.back() < architecture_.exits(),
+            "a plan for exits that are not rising or not there");
+  const std::size_t count = architecture_.operations.size();
+  std::vector<bool> done(count, false);
+  for (std::size_t s = 0; s < exits_.size(); ++s) {
+    const std::vector<std::int64_t> so_far(exits_.begin(), exits_.begin() + static_cast<std::ptrdiff_t>(s) + 1);
+    const std::vector<bool> required = required_operations(architecture_, so_far);
+    std::vector<std::size_t> stage;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (required[i] && !done[i]) stage.push_back(i);
+    }
+    done = required;
+    stages_.push_back(std::move(stage));
+  }
+
+  weights_.resize(count);
+  const ParameterSet& set = network.parameters();
+  const auto copy_of = [&](const void* source, std::int64_t elems) {
+    storage_.push_back(Tensor::empty(runtime.allocator(), {elems}, dtype_));
+    std::copy_n(static_cast<const std::byte*>(source), elems * size_bytes(dtype_),
+                static_cast<std::byte*>(storage_.back().data()));
+    return storage_.back().data();
+  };
+  for (std::size_t i = 0; i < count; ++i) {
+    const Operation& op = architecture_.operations[i];
+    const Network::OperationParameters& ids = network.of(i);
+    if (!done[i]) continue;
+    if (op.kind == Kind::linear) {
+      weights_[i] = {copy_of(set.value(ids.weight), op.input.channels * op.output.channels),
+                     copy_of(set.value(ids.bias), op.output.channels)};
+    } else if (op.kind == Kind::conv_bn_relu) {
+      const Tensor weight =
+          Tensor::empty(runtime.allocator(), {op.conv.weight_elems()}, dtype_);
+      const Tensor bias = Tensor::empty(runtime.allocator(), {op.conv.cout}, dtype_);
+      const Tensor packed = Tensor::empty(
+          runtime.allocator(), {conv_packed_elems(op.conv, ConvPass::forward)}, dtype_);
+      if (dtype_ == DType::f64) {
+        fold_batchnorm(op, set, ids, weight.span<double>().data(), bias.span<double>().data());
+      } else {
+        fold_batchnorm(op, set, ids, weight.span<float>().data(), bias.span<float>().data());
+      }
+      const ConvPackArgs pack = {weight.data(), packed.data(), op.conv, ConvPass::forward, dtype_};
+      conv_pack(runtime.context(), {&pack, 1});
+      weights_[i] = {packed.data(), bias.data()};
+      storage_.push_back(packed);
+      storage_.push_back(bias);
+    }
+  }
+}
+
+std::int64_t Plan::mul_adds(std::int64_t stage) const {
+  std::int64_t total = 0;
+  for (std::int64_t s = 0; s <= stage; ++s) {
+    for (const std::size_t i : stages_.at(static_cast<std::size_t>(s))) {
+      total += msd::mul_adds(architecture_, architecture_.operations[i]);
+    }
+  }
+  return total;
+}
+
+PlanSession::PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch)
+    : runtime_(runtime), plan_(plan), batch_(batch) {
+  MSD_CHECK(batch >= 1, "a plan session of batch ", batch);
+  const Architecture& net = plan.architecture_;
+  // A buffer lives from the first operation that writes it to the last that reads it, over all
+  // stages; the image from the start, logits to the end.
+  struct Life {
+    std::int64_t first = -1, last = -1;
+  };
+  std::vector<Life> lives(net.buffers.size());
+  std::int64_t step = 0;
+  const auto touch = [&](const Feature& feature) {
+    Life& life = lives[static_cast<std::size_t>(feature.buffer)];
+    if (life.first < 0) life.first = step;
+    life.last = step;
+  };
+  touch({0, 0, 3});
+  for (const auto& stage : plan.stages_) {
+    for (std::size_t k = 0; k < stage.size(); ++k) {
+      const Operation& op = net.operations[stage[k]];
+      // The operations of one group run together: their buffers must be apart.
+      if (k > 0 && op.group != net.operations[stage[k - 1]].group) ++step;
+      touch(op.input);
+      touch(op.output);
+    }
+    ++step;
+  }
+  for (const std::int64_t exit : plan.exits_) touch(net.logits[static_cast<std::size_t>(exit)]);
+
+  std::vector<MemoryRequest> requests;
+  std::vector<std::size_t> request_of(net.buffers.size());
+  const auto shape = [&](std::size_t b) {
+    const FeatureBuffer& buffer = net.buffers[b];
+    return View{nullptr,     plan.dtype_,     batch,
+                buffer.size, buffer.size,     buffer.channels,
+                row_pitch(buffer.channels, plan.dtype_)};
+  };
+  for (std::size_t b = 0; b < net.buffers.size(); ++b) {
+    request_of[b] = requests.size();
+    if (lives[b].first < 0) continue;
+    const View v = shape(b);
+    requests.push_back({v.rows() * v.pitch * size_bytes(v.dtype), lives[b].first, lives[b].last});
+  }
+  const MemoryPlan memory = plan_memory(requests);
+  arena_ = Buffer(runtime.allocator(), memory.total_bytes);
+  for (std::size_t b = 0; b < net.buffers.size(); ++b) {
+    buffers_.push_back(shape(b));
+    if (lives[b].first >= 0) buffers_[b].data = arena_.data() + memory.offsets[request_of[b]];
+  }
+  for (const auto& stage : plan.stages_) {
+    stages_.emplace_back();
+    std::int64_t group = -1;
+    for (const std::size_t i : stage) {
+      const Operation& op = net.operations[i];
+      if (op.group != group) stages_.back().emplace_back();
+      group = op.group;
+      bind(op, plan.weights_[i], stages_.back().back());
+    }
+  }
+}
+
+View PlanSession::view(const Feature& feature) const {
+  return buffers_[static_cast<std::size_t>(feature.buffer)].channels(feature.first,
+                                                                     feature.channels);
+}
+
+void PlanSession::bind(const Operation& op, const Plan::Weights& weights, Step& step) const {
+  const View x = view(op.input), y = view(op.output);
+  switch (op.kind) {
+    case Kind::conv_bn_relu:
+      step.convolutions.push_back({x, weights.packed, weights.bias, y, op.conv, true});
+      return;
+    case Kind::max_pool:
+      step.max_pools.push_back({x, y, op.pool});
+      return;
+    case Kind::global_avg_pool:
+      step.avg_pools.push_back({x, y, x.h, x.w});
+      return;
+    case Kind::linear:
+      step.linears.push_back({x, weights.packed, weights.bias, y});
+      return;
+  }
+}
+
+void PlanSession::run(const Step& step) {
+  ExecutionContext& context = runtime_.context();
+  if (!step.convolutions.empty()) conv_forward(context, step.convolutions);
+  if (!step.max_pools.empty()) max_pool_forward(context, step.max_pools);
+  if (!step.avg_pools.empty()) avg_pool_forward(context, step.avg_pools);
+  if (!step.linears.empty()) linear_forward(context, step.linears);
+  for (const ConvForwardArgs& args : step.convolutions) {
+    executed_mul_adds_ += args.y.h * args.y.w * args.geometry.weight_elems();
+  }
+  for (const LinearForwardArgs& args : step.linears) executed_mul_adds_ += args.x.c * args.y.c;
+}
+
+View PlanSession::run_stage(std::int64_t stage) {
+  MSD_CHECK(stage == 0 || stage == next_stage_, "stage ", stage, " after stage ", next_stage_ - 1);
+  if (stage == 0) executed_mul_adds_ = 0;
+  for (const Step& step : stages_.at(static_cast<std::size_t>(stage))) run(step);
+  next_stage_ = stage + 1;
+  const std::int64_t exit = plan_.exits_[static_cast<std::size_t>(stage)];
+  return view(plan_.architecture_.logits[static_cast<std::size_t>(exit)]);
+}
+
+}  // namespace msd

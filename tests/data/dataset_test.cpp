@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+#include "data/dataset.h"
+
+#include <gtest/gtest.h>
+
+namespace msd {
+namespace {
+
+ImageSet small(std::uint8_t first) {
+  ImageSet set;
+  set.h = 1;
+  set.w = 2;
+  set.c = 3;
+  for (std::uint8_t i = 0; i < 12; ++i) set.images.push_back(static_cast<std::uint8_t>(first + i));
+  set.labels = {1, 259};
+  return set;
+}
+
+// The documented byte order spelled out, and the published constants of FNV-1a, 64 bit.
+TEST(Fingerprint, IsFnv1aOfTheDocumentedBytes) {
+  std::vector<int> bytes;
+  for (const int first : {10, 100}) {
+    for (const int size : {2, 1, 2, 3}) {
+      bytes.push_back(size);
+      bytes.insert(bytes.end(), 7, 0);
+    }
+    for (int i = 0; i < 12; ++i) bytes.push_back(first + i);
+    for (const int byte : {1, 0, 0, 0, 3, 1, 0, 0}) bytes.push_back(byte);
+  }
+  std::uint64_t hash = 14695981039346656037u;
+  for (const int byte : bytes) {
+    hash ^= static_cast<std::uint64_t>(byte);
+    hash *= 1099511628211u;
+  }
+  char expected[32];
+  std::snprintf(expected, sizeof expected, "fnv1a64:%016llx",
+                static_cast<unsigned long long>(hash));
+  EXPECT_EQ(fingerprint(small(10), small(100)), expected);
+}
+
+TEST(Fingerprint, SeesEveryPart) {
+  const ImageSet set = small(10);
+  const std::string base = fingerprint(set, set);
+  for (int change = 0; change < 4; ++change) {
+    ImageSet other = set;
+    if (change == 0) other.images[11] ^= 1;
+    if (change == 1) other.labels[1] += 65536;
+    if (change == 2) std::swap(other.h, other.w);
+    if (change == 3) std::swap(other.labels[0], other.labels[1]);
+    EXPECT_NE(fingerprint(other, set), base) << change;
+    EXPECT_NE(fingerprint(set, other), base) << change;
+  }
+}
+
+TEST(ImageSet, ImageIsItsBytes) {
+  const ImageSet set = small(10);
+  EXPECT_EQ(set.size(), 2);
+  ASSERT_EQ(set.image(1).size(), 6u);
+  EXPECT_EQ(set.image(1)[0], 16);
+}
+
+}  // namespace
+}  // namespace msd

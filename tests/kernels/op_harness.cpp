@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT
+#include "tests/kernels/op_harness.h"
+
+#include <atomic>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <sstream>
+#include <stdexcept>
+
+#include "kernels/cpu/op_table.h"
+#include "kernels/error.h"
+
+namespace msd::test {
+namespace {
+
+using testing::AssertionFailure;
+using testing::AssertionResult;
+using testing::AssertionSuccess;
+
+constexpr std::size_t kFenceBytes = 256;
+constexpr std::size_t kAlignment = 64;
+
+std::uint64_t mix(std::uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+
+template <typename T>
+bool same_bits(T a, T b) {
+  return std::memcmp(&a, &b, sizeof(T)) == 0;
+}
+
+template <typename T>
+std::string show(T value) {
+  return std::to_string(value) + (is_tag(value) ? " (a tag)" : "");
+}
+
+}  // namespace
+
+std::uint64_t Random::bits() { return mix(state_ += 0x9E3779B97F4A7C15u); }
+double Random::uniform(double low, double high) {
+  return low + (high - low) * static_cast<double>(bits() >> 11) * 0x1p-53;
+}
+std::int64_t Random::integer(std::int64_t low, std::int64_t high) {
+  const auto range = static_cast<std::uint64_t>(high - low) + 1;
+  return low + static_cast<std::int64_t>(bits() % range);
+}
+
+// A NaN's three top fraction bits survive float <-> double and, with the operand first, arithmetic:
+// 101 marks a tag, the rest tells tags apart. The sign is left out: negation flips it.
+template <typename T>
+T tag_of(std::uint64_t source) {
+  const std::uint64_t hash = mix(source);
+  if constexpr (std::is_same_v<T, float>) {
+    return std::bit_cast<float>(0x7FD00000u | static_cast<std::uint32_t>(hash & 0x000FFFFFu));
+  } else if constexpr (std::is_same_v<T, double>) {
+    return std::bit_cast<double>(0x7FFA000000000000u | (hash & 0x0001FFFFFFFFFFFFu));
+  } else if constexpr (sizeof(T) == 1) {
+    return static_cast<T>(hash);
+  } else {
+    // 0x5A in the top byte: far outside the indices and labels tests use.
+    return static_cast<T>((std::uint64_t{0x5A} << (8 * sizeof(T) - 8)) | (hash & 0x00FFFFFFu));
+  }
+}
+
+template <typename T>
+bool is_tag(T value) {
+  if constexpr (std::is_same_v<T, float>) {
+    return (std::bit_cast<std::uint32_t>(value) & 0x7FF00000u) == 0x7FD00000u;
+  } else if constexpr (std::is_same_v<T, double>) {
+    return (std::bit_cast<std::uint64_t>(value) & 0x7FFE000000000000u) == 0x7FFA000000000000u;
+  } else if constexpr (sizeof(T) == 1) {
+    return false;
+  } else {
+    return (static_cast<std::uint64_t>(value) >> (8 * sizeof(T) - 8) & 0xFFu) == 0x5Au;
+  }
+}
+
+template <typename T>
+Operand<T>::Operand(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c, Gap gap)
+    : n_(n), h_(h), w_(w), c_(c), gap_before_(gap.before), pitch_(gap.before + c + gap.after) {
+  static std::atomic<std::uint64_t> next_id{1};
+  id_ = next_id++ << 32;
+  const std::size_t fence = kFenceBytes / sizeof(T);
+  const std::size_t slack = kAlignment / sizeof(T);  // to move row 0 to a boundary
+  memory_.resize(2 * fence + slack + static_cast<std::size_t>(n * h * w * pitch_));
+  const auto address = reinterpret_cast<std::uintptr_t>(memory_.data() + fence);
+  const std::size_t past = address % kAlignment;
+  first_ = static_cast<std::ptrdiff_t>(fence + (past == 0 ? 0 : (kAlignment - past) / sizeof(T)));
+  for (std::size_t i = 0; i < memory_.size(); ++i) memory_[i] = tag_at(i);
+}
+
+template <typename T>
+T Operand<T>::tag_at(std::size_t i) const {
+  return tag_of<T>(id_ + i);
+}
+
+template <typename T>
+Operand<T>& Operand<T>::fill(T value) {
+  for (std::int64_t row = 0; row < rows(); ++row) {
+    for (std::int64_t i = 0; i < c_; ++i) at(row, i) = value;
+  }
+  return *this;
+}
+
+template <typename T>
+Operand<T>& Operand<T>::random(std::uint64_t seed, double low, double high) {
+  Random random(seed_ = seed);
+  for (std::int64_t row = 0; row < rows(); ++row) {
+    for (std::int64_t i = 0; i < c_; ++i) at(row, i) = static_cast<T>(random.uniform(low, high));
+  }
+  return *this;
+}
+
+template <typename T>
+Operand<T>& Operand<T>::integers(std::uint64_t seed, std::int64_t low, std::int64_t high) {
+  Random random(seed_ = seed);
+  for (std::int64_t row = 0; row < rows(); ++row) {
+    for (std::int64_t i = 0; i < c_; ++i) at(row, i) = static_cast<T>(random.integer(low, high));
+  }
+  return *this;
+}
+
+template <typename T>
+Operand<T>& Operand<T>::set(std::span<const T> packed) {
+  if (static_cast<std::int64_t>(packed.size()) != elems()) {
+    throw std::invalid_argument("Operand::set: wrong number of values");
+  }
+  std::size_t next = 0;
+  for (std::int64_t row = 0; row < rows(); ++row) {
+    for (std::int64_t i = 0; i < c_; ++i) at(row, i) = packed[next++];
+  }
+  return *this;
+}
+
+template <typename T>
+Operand<T>& Operand<T>::poison() {
+  for (std::int64_t row = 0; row < rows(); ++row) {
+    for (std::int64_t i = 0; i < c_; ++i) {
+      at(row, i) = tag_at(static_cast<std::size_t>(&at(row, i) - memory_.data()));
+    }
+  }
+  return *this;
+}
+
+template <typename T>
+std::vector<T> Operand<T>::values() const {
+  std::vector<T> packed;
+  packed.reserve(static_cast<std::size_t>(elems()));
+  for (std::int64_t row = 0; row < rows(); ++row) {
+    for (std::int64_t i = 0; i < c_; ++i) packed.push_back(at(row, i));
+  }
+  return packed;
+}
+
+template <typename T>
+std::vector<double> Operand<T>::doubles() const {
+  const std::vector<T> packed = values();
+  return {packed.begin(), packed.end()};
+}
+
+template <typename T>
+AssertionResult Operand<T>::intact() const {
+  const std::int64_t rows_elems = rows() * pitch_;
+  for (std::size_t i = 0; i < memory_.size(); ++i) {
+    const std::int64_t offset = static_cast<std::int64_t>(i) - first_;
+    const bool in_rows = offset >= 0 && offset < rows_elems;
+    if (in_rows) {
+      const std::int64_t channel = offset % pitch_ - gap_before_;
+      if (channel >= 0 && channel < c_) continue;
+    }
+    if (same_bits(memory_[i], tag_at(i))) continue;
+    AssertionResult failure = AssertionFailure();
+    if (in_rows) {
+      failure << "the gap of row " << offset / pitch_ << " at channel "
+              << offset % pitch_ - gap_before_ << " of " << c_;
+    } else if (offset < 0) {
+      failure << "the fence " << -offset << " elements before the first row";
+    } else {
+      failure << "the fence " << offset - rows_elems + 1 << " elements after the last row";
+    }
+    return failure << " was overwritten with " << show(memory_[i]);
+  }
+  return AssertionSuccess();
+}
+
+template <typename T>
+AssertionResult Operand<T>::written() const {
+  if (AssertionResult result = intact(); !result) return result;
+  const std::vector<T> packed = values();
+  std::int64_t tags = 0, first = -1;
+  for (std::size_t i = 0; i < packed.size(); ++i) {
+    if (!is_tag(packed[i])) continue;
+    if (tags++ == 0) first = static_cast<std::int64_t>(i);
+  }
+  if (tags == 0) return AssertionSuccess();
+  return AssertionFailure() << tags << " of " << packed.size()
+                            << " elements not written or computed from poison, first "
+                            << index_name(first);
+}
+
+template <typename T>
+std::string Operand<T>::index_name(std::int64_t i) const {
+  const std::int64_t row = i / c_;
+  return message("[", row / (h_ * w_), ",", row / w_ % h_, ",", row % w_, ",", i % c_, "]");
+}
+
+template <typename T>
+AssertionResult compare(const std::string& what, const Operand<T>& actual,
+                        std::span<const double> reference, Tolerance tolerance) {
+  if (AssertionResult result = actual.written(); !result) {
+    return AssertionFailure() << what << ": " << result.message();
+  }
+  const std::vector<T> packed = actual.values();
+  if (packed.size() != reference.size()) {
+    return AssertionFailure() << what << ": " << packed.size() << " elements, the reference has "
+                              << reference.size();
+  }
+  std::int64_t wrong = 0, worst = -1;
+  double worst_excess = -1.0;
+  for (std::size_t i = 0; i < packed.size(); ++i) {
+    const auto value = static_cast<double>(packed[i]);
+    const double expected = reference[i];
+    if (std::isnan(value) && std::isnan(expected)) continue;
+    if (value == expected) continue;  // also equal infinities
+    const double allowed = tolerance.atol + tolerance.rtol * std::abs(expected);
+    const double difference = std::abs(value - expected);
+    if (difference <= allowed && std::isfinite(difference)) continue;
+    ++wrong;
+    double excess = allowed > 0 ? difference / allowed : difference;
+    if (!std::isfinite(excess)) excess = std::numeric_limits<double>::infinity();
+    if (excess > worst_excess) {
+      worst_excess = excess;
+      worst = static_cast<std::int64_t>(i);
+    }
+  }
+  if (wrong == 0) return AssertionSuccess();
+  const auto at = static_cast<std::size_t>(worst);
+  std::ostringstream text;
+  text.precision(std::numeric_limits<double>::max_digits10);
+  text << what << ": " << wrong << " of " << packed.size() << " elements off, worst "
+       << actual.index_name(worst) << " is " << packed[at] << ", expected " << reference[at]
+       << ", allowed " << tolerance.atol + tolerance.rtol * std::abs(reference[at]) << " (seed "
+       << actual.seed() << ")";
+  return AssertionFailure() << text.str();
+}
+
+void Outputs::add(const std::string& name, const void* data, std::size_t bytes,
+                  std::size_t element_bytes) {
+  Item item{name, std::vector<std::byte>(bytes), element_bytes};
+  if (bytes > 0) std::memcpy(item.bytes.data(), data, bytes);
+  items_.push_back(std::move(item));
+}
+
+AssertionResult Outputs::identical(const Outputs& other) const {
+  if (items_.size() != other.items_.size()) {
+    return AssertionFailure() << items_.size() << " outputs, then " << other.items_.size();
+  }
+  for (std::size_t k = 0; k < items_.size(); ++k) {
+    const Item& a = items_[k];
+    const Item& b = other.items_[k];
+    if (a.bytes.size() != b.bytes.size()) {
+      return AssertionFailure() << a.name << " has " << a.bytes.size() << " bytes, then "
+                                << b.bytes.size();
+    }
+    for (std::size_t i = 0; i < a.bytes.size(); ++i) {
+      if (a.bytes[i] == b.bytes[i]) continue;
+      return AssertionFailure() << a.name << " differs in its bits at packed element "
+                                << i / a.element_bytes;
+    }
+  }
+  return AssertionSuccess();
+}
+
+namespace {
+
+cpu::ThreadPool& pool_of(int threads) {
+  static cpu::ThreadPool one(1), two(2), three(3);
+  return threads == 1 ? one : threads == 2 ? two : three;
+}
+
+void poison_scratch(const cpu::ThreadPool& pool) {
+  constexpr std::size_t kTags = 16384;  // 128 KB: more than the shapes of tests use
+  static const std::vector<double> tags = [] {
+    std::vector<double> filled(kTags);
+    for (std::size_t i = 0; i < kTags; ++i) filled[i] = tag_of<double>(i);
+    return filled;
+  }();
+  for (int worker = 0; worker < pool.size(); ++worker) {
+    std::memcpy(pool.scratch(worker), tags.data(), kTags * sizeof(double));
+  }
+}
+
+}  // namespace
+
+ExecutionContext cpu_context(int threads) {
+  return {DeviceType::cpu, &pool_of(threads), &cpu::op_table(cpu::default_isa())};
+}
+
+AssertionResult on_every_backend(const Run& run) {
+  for (const cpu::Isa isa : cpu::available_isas()) {
+    Outputs first;
+    bool is_first = true;
+    for (const int threads : {1, 2, 3, 3}) {
+      const std::string where = message(cpu::name(isa), ", ", threads, " threads: ");
+      ExecutionContext context{DeviceType::cpu, &pool_of(threads), &cpu::op_table(isa)};
+      poison_scratch(*context.pool);
+      Outputs outputs;
+      if (AssertionResult result = run(context, outputs); !result) {
+        return AssertionFailure() << where << result.message();
+      }
+      if (is_first) {
+        first = std::move(outputs);
+        is_first = false;
+      } else if (AssertionResult result = first.identical(outputs); !result) {
+        return AssertionFailure() << where << "not the bits of 1 thread: " << result.message();
+      }
+    }
+  }
+  return AssertionSuccess();
+}
+
+std::vector<double> central_differences(const std::function<double(const std::vector<double>&)>& f,
+                                        std::vector<double> x, double step) {
+  std::vector<double> gradient(x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double middle = x[i];
+    x[i] = middle + step;
+    const double above = f(x);
+    x[i] = middle - step;
+    const double below = f(x);
+    x[i] = middle;
+    gradient[i] = (above - below) / (2.0 * step);
+  }
+  return gradient;
+}
+
+#define MSD_TEST_INSTANTIATE(T)                                                                    \
+  template T tag_of<T>(std::uint64_t);                                                             \
+  template bool is_tag<T>(T);                                                                      \
+  template class Operand<T>;                                                                       \
+  template AssertionResult compare(const std::string&, const Operand<T>&, std::span<const double>, \
+                                   Tolerance);
+MSD_TEST_INSTANTIATE(float)
+MSD_TEST_INSTANTIATE(double)
+MSD_TEST_INSTANTIATE(std::int32_t)
+MSD_TEST_INSTANTIATE(std::int64_t)
+MSD_TEST_INSTANTIATE(std::uint8_t)
+#undef MSD_TEST_INSTANTIATE
+
+}  // namespace msd::test
