@@ -8,17 +8,18 @@
 namespace msd {
 
 Evaluation evaluate(Runtime& runtime, const Network& network, const ImageSet& set,
-                    const std::vector<std::int64_t>& indices, const DataDescription& description) {
+                    const std::vector<std::int64_t>& indices, const DataDescription& description,
+                    std::int64_t batch) {
   const Plan plan(runtime, network);
   LoaderOptions options;
-  options.batch_size = kEvaluationBatch;
+  options.batch_size = batch;
   options.dtype = plan.dtype();
   options.mean = description.mean;
   options.std = description.std;
   Loader loader(set, indices, options);
-  Evaluator evaluator(runtime, plan, kEvaluationBatch);
+  Evaluator evaluator(runtime, plan, batch);
   loader.start_epoch(0);
-  while (const Batch* batch = loader.next()) evaluator.add(batch->images, batch->labels);
+  while (const Batch* next = loader.next()) evaluator.add(next->images, next->labels);
   return {evaluator.records(), evaluator.counts()};
 }
 

@@ -20,7 +20,8 @@ struct Evaluation {
 /// Runs every exit on images `indices` of `set`, without augmentation, normalised as `description`
 /// says. Throws ConfigError where the images are not of the network's size.
 Evaluation evaluate(Runtime& runtime, const Network& network, const ImageSet& set,
-                    const std::vector<std::int64_t>& indices, const DataDescription& description);
+                    const std::vector<std::int64_t>& indices, const DataDescription& description,
+                    std::int64_t batch = kEvaluationBatch);
 
 /// 0, 1, ..., set.size() - 1.
 std::vector<std::int64_t> all_images(const ImageSet& set);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/cpu/conv_limits.h"
 #include "kernels/cpu/conv_pass.h"
+#include "kernels/cpu/conv_planar.h"
 #include "kernels/cpu/conv_source.h"
 #include "kernels/cpu/conv_tile.h"
 
@@ -23,6 +24,7 @@ struct Plan {
   const void* bias;
   bool accumulate, relu;
   bool direct;        // 1x1: read the source where it is
+  bool planar;        // vectors of pixels
   std::int64_t rows;  // destination rows of the largest class
   std::int64_t unit_images, unit_rows, unit_blocks;
   std::int64_t row_units, block_units, units;
@@ -37,6 +39,18 @@ std::int64_t window_bytes(const Plan& plan, std::int64_t rows) {
           kScratchSlack<T>)*static_cast<std::int64_t>(sizeof(T));
 }
 
+/// Whether vectors of pixels pay: the lanes that work, less what the transpositions cost
+/// (measured).
+template <typename T>
+bool use_planar(const Plan& plan) {
+  if (!kHavePlanar || plan.dst.c > kMaxPlanarChannels) return false;
+  const std::int64_t lanes = kLanes<T>;
+  if (plan.direct) return plan.pass.geometry.stride == 1 && plan.dst.c <= 12;
+  const std::int64_t w = ceil_div(plan.dst.w, plan.pass.dst_step());
+  const std::int64_t used = smaller(round_up(w, lanes), round_up(w, lanes / 2));
+  return 10 * plan.dst.c * used < 9 * w * round_up(plan.dst.c, lanes);
+}
+
 // Results don't depend on the cut, so the cut may depend on the number of threads.
 template <typename T>
 void cut(Plan& plan, const char* op, std::int64_t wanted_units) {
@@ -47,6 +61,7 @@ void cut(Plan& plan, const char* op, std::int64_t wanted_units) {
     plan.dst.h *= plan.dst.n;
     plan.src.n = plan.dst.n = plan.dst.h > 0 ? 1 : 0;
   }
+  plan.planar = use_planar<T>(plan);
   plan.rows = plan.pass.axis(0, plan.dst.h).count;
   const std::int64_t images = plan.dst.elems() == 0 ? 0 : plan.dst.n;
   const std::int64_t row_mul_adds = larger(g.weight_elems() * plan.dst.w / plan.pass.dst_step(), 1);
@@ -160,6 +175,96 @@ void run_block(const Walk<T>& start, std::int64_t pixels, const TileArgs<T>& arg
   }
 }
 
+#if defined(__AVX512F__)
+
+/// A 1x1 convolution of a run of pixels.
+template <typename T>
+void run_planar_pixels(const Plan& plan, const T* src, T* dst, std::int64_t pixels, T* scratch) {
+  constexpr std::int64_t kL = kLanes<T>;
+  const int channels = static_cast<int>(plan.dst.c);
+  const std::int64_t block = planar_vectors(channels) * kL;
+  const PlanarArgs<T> args{static_cast<const T*>(plan.packed),
+                           round_up(channels, kL),
+                           static_cast<const T*>(plan.bias),
+                           1,
+                           1,
+                           plan.src.c,
+                           block,
+                           0,
+                           1,
+                           0,
+                           plan.relu};
+  for (; pixels > 0; pixels -= block) {
+    const std::int64_t count = smaller(pixels, block);
+    copy_to_planes(src, plan.src.pitch, count, plan.src.c, scratch, block);
+    const PlanarTarget<T> target{dst, plan.dst.pitch, 0, 0, scratch, 0, 0, 1, 1, count};
+    run_planar(target, args, channels, plan.accumulate);
+    src += block * plan.src.pitch;
+    dst += block * plan.dst.pitch;
+  }
+}
+
+/// `unit`: images and rows of each class.
+template <typename T>
+void run_planar_unit(const Plan& plan, const Window& unit, T* scratch) {
+  const std::int64_t row1 = unit.row + unit.rows, lanes = kLanes<T>;
+  if (plan.direct) {
+    const std::int64_t first = unit.row * plan.src.w;
+    run_planar_pixels(plan, plan.src.as<T>() + first * plan.src.pitch,
+                      plan.dst.as<T>() + first * plan.dst.pitch, unit.rows * plan.src.w, scratch);
+    return;
+  }
+  Window window{unit.image, unit.images, 0, 0, 0, 0};
+  plan.pass.extent(plan.dst.h, unit.row, row1, window.row, window.rows);
+  plan.pass.extent(plan.dst.w, 0, plan.dst.w, window.column, window.columns);
+  window.rows -= window.row;
+  window.columns -= window.column;
+  const std::int64_t step = plan.pass.step(), dst_step = plan.pass.dst_step();
+  copy_planes(scratch, plan.src, window, step);
+  const Planes planes = Planes::of(window, plan.src.c, step);
+  const std::int64_t pitch = round_up(plan.dst.c, lanes);
+  const std::int64_t dst_row = plan.dst.w * plan.dst.pitch;
+  for (std::int64_t ry = 0; ry < dst_step; ++ry) {
+    const AxisClass y = plan.pass.axis(ry, plan.dst.h);
+    const std::int64_t rows = smaller(row1, y.count) - unit.row;
+    if (rows <= 0) continue;
+    for (std::int64_t rx = 0; rx < dst_step; ++rx) {
+      const AxisClass x = plan.pass.axis(rx, plan.dst.w);
+      if (x.count == 0) continue;
+      const PlanarArgs<T> args{
+          static_cast<const T*>(plan.packed) + plan.pass.taps_before(y, x) * plan.src.c * pitch,
+          pitch,
+          static_cast<const T*>(plan.bias),
+          y.taps,
+          x.taps,
+          plan.src.c,
+          planes.plane,
+          planes.row,
+          step,
+          planes.phase,
+          plan.relu};
+      PlanarTarget<T> target;
+      target.dst = plan.dst.as<T>() +
+                   (unit.image * plan.dst.h + y.first + unit.row * dst_step) * dst_row +
+                   x.first * plan.dst.pitch;
+      target.dst_pixel = dst_step * plan.dst.pitch;
+      target.dst_row = dst_step * dst_row;
+      target.dst_image = plan.dst.h * dst_row;
+      target.src = scratch + (unit.row * step + y.origin - window.row) * planes.row +
+                   (x.origin - window.column);
+      target.src_row = step * planes.row;
+      target.src_image = planes.image;
+      target.images = unit.images;
+      target.rows = rows;
+      target.columns = x.count;
+      if (y.taps * x.taps == 0 && plan.accumulate) continue;
+      run_planar(target, args, static_cast<int>(plan.dst.c), plan.accumulate);
+    }
+  }
+}
+
+#endif
+
 template <typename T>
 void run_unit(const Plan& plan, std::int64_t unit, std::byte* scratch) {
   const ChannelBlocks blocks = ChannelBlocks::of<T>(plan.dst.c);
@@ -170,6 +275,14 @@ void run_unit(const Plan& plan, std::int64_t unit, std::byte* scratch) {
   const std::int64_t row1 = smaller(row0 + plan.unit_rows, plan.rows);
   const std::int64_t image = unit / plan.row_units * plan.unit_images;
   const std::int64_t images = smaller(plan.unit_images, plan.dst.n - image);
+
+#if defined(__AVX512F__)
+  if (plan.planar) {
+    run_planar_unit<T>(plan, Window{image, images, row0, row1 - row0, 0, 0},
+                       reinterpret_cast<T*>(scratch));
+    return;
+  }
+#endif
 
   Source<T> source;
   std::int64_t src_row = 0, src_column = 0;  // what source.data is

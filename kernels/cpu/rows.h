@@ -10,10 +10,17 @@
 
 namespace msd::cpu::MSD_ISA {
 
+/// An op's name in a message. A type of this namespace, so that the message's code is one of this
+/// instruction set's own and never the one another set's error path is linked with.
+struct OpName {
+  const char* text;
+};
+inline std::ostream& operator<<(std::ostream& out, OpName op) { return out << op.text; }
+
 /// The CPU bodies compute in f32 and f64.
 inline void check_cpu_dtype(const char* op, DType dtype) {
-  MSD_CHECK(dtype == DType::f32 || dtype == DType::f64, op, ": no CPU body for ", msd::name(dtype),
-            "; use f32");
+  MSD_CHECK(dtype == DType::f32 || dtype == DType::f64, OpName{op}, ": no CPU body for ",
+            msd::name(dtype), "; use f32");
 }
 
 /// Rows of `row_bytes` that make a task worth handing to a thread and still fit in its L1 or L2
@@ -36,6 +43,21 @@ inline void for_each_task(ThreadPool& pool, std::span<const Args> group, Count&&
       index -= tasks;
     }
   });
+}
+
+/// for_each_task over `lines(problem)` lines of line_bytes(problem) each, several a task:
+/// body(problem, line).
+template <typename Args, typename Lines, typename LineBytes, typename Body>
+inline void for_each_line(ThreadPool& pool, std::span<const Args> group, Lines&& lines,
+                          LineBytes&& line_bytes, Body&& body) {
+  for_each_task(
+      pool, group,
+      [&](const Args& args) { return ceil_div(lines(args), task_rows(line_bytes(args))); },
+      [&](const Args& args, std::int64_t task, int) {
+        const std::int64_t step = task_rows(line_bytes(args));
+        const std::int64_t end = std::min(lines(args), (task + 1) * step);
+        for (std::int64_t line = task * step; line < end; ++line) body(args, line);
+      });
 }
 
 /// Calls body.template operator()<V, kTail>(first, tail) for consecutive groups of up to kMax

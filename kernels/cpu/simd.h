@@ -106,7 +106,8 @@ MSD_INLINE Vec<T> load_head(const T* p, int count) {
   if constexpr (sizeof(T) == 4) return load_partial(p, count);
 #endif
   if (count == kLanes<T>) return load(p);
-  if constexpr (kLanes<T> > 2) {  // built from values: a vector filled in memory stalls its load
+  constexpr int kLane = kLanes<T>;
+  if constexpr (kLane > 2) {  // built from values: a vector filled in memory stalls its load
     if (count == 3) return Vec<T>{p[0], p[1], p[2]};
     if (count == 2) return Vec<T>{p[0], p[1]};
   }
@@ -155,9 +156,16 @@ MSD_INLINE void store_head(double* p, Vec<double> v, int count) {
 #endif
 }
 
-/// max(v, 0) lane by lane; NaN stays NaN.
+/// max(v, 0) lane by lane; NaN stays NaN (the maximum instructions return their second operand).
 template <typename T>
 MSD_INLINE Vec<T> relu(Vec<T> v) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return _mm512_maskz_max_ps(0xFFFF, Vec<T>{}, v);
+  if constexpr (sizeof(T) == 8) return _mm512_maskz_max_pd(0xFF, Vec<T>{}, v);
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) return _mm256_max_ps(Vec<T>{}, v);
+  if constexpr (sizeof(T) == 8) return _mm256_max_pd(Vec<T>{}, v);
+#endif
   return v < Vec<T>{} ? Vec<T>{} : v;
 }
 

@@ -47,7 +47,7 @@ Bytes bmp(const Image& image) {
   put(image.h, 4);
   put(1, 2);
   put(24, 2);
-  put(0, 24);
+  bytes.insert(bytes.end(), 24, 0);
   for (std::int64_t y = image.h - 1; y >= 0; --y) {
     for (std::int64_t x = 0; x < image.w; ++x) {
       for (std::int64_t c = 2; c >= 0; --c) {

@@ -171,7 +171,7 @@ TEST(Loader, ShufflesByEpochAndSeedAndVisitsEachOnce) {
   std::vector<std::int64_t> odd;
   for (std::int64_t i = 1; i < 60; i += 2) odd.push_back(i);
   std::set<std::vector<std::int64_t>> orders;
-  for (const std::uint64_t seed : {1, 2}) {
+  for (const std::uint64_t seed : {1u, 2u}) {
     LoaderOptions options = training(2);
     options.seed = seed;
     Loader loader(set, odd, options);
@@ -406,10 +406,9 @@ TEST(Loader, CountsTheTimeItIsWaitedFor) {
 }
 
 // An op that fails at its `failing`-th call.
-std::atomic<int> calls{0};
-int failing = 0;
+std::atomic<int> calls{0}, failing{0};
 void failing_image_to_float(cpu::ThreadPool& pool, std::span<const ImageToFloatArgs> group) {
-  if (++calls == failing) throw FormatError("planted failure");
+  if (++calls == failing.load()) throw FormatError("planted failure");
   cpu::op_table(cpu::Isa::generic).image_to_float(pool, group);
 }
 

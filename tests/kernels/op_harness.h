@@ -26,6 +26,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/error.h"
 #include "kernels/ops.h"
 
 namespace msd::test {
@@ -167,6 +168,23 @@ testing::AssertionResult on_every_backend(const Run& run);
 
 /// A context on the default instruction set with `threads` threads (1 to 3).
 ExecutionContext cpu_context(int threads = 1);
+
+/// Passes where the op, given `args` after change(args), throws a ShapeError that names the op.
+template <typename Args, typename Change>
+testing::AssertionResult rejects(void (*op)(ExecutionContext&, std::span<const Args>),
+                                 const std::string& op_name, Args args, Change&& change) {
+  change(args);
+  ExecutionContext context = cpu_context();
+  try {
+    op(context, {&args, 1});
+  } catch (const ShapeError& error) {
+    if (std::string(error.what()).find(op_name + ":") != std::string::npos) {
+      return testing::AssertionSuccess();
+    }
+    return testing::AssertionFailure() << "the message does not name the op: " << error.what();
+  }
+  return testing::AssertionFailure() << op_name << " threw no ShapeError";
+}
 
 /// (f(x + step*e_i) - f(x - step*e_i)) / (2*step) for each i.
 std::vector<double> central_differences(const std::function<double(const std::vector<double>&)>& f,

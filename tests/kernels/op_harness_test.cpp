@@ -203,6 +203,18 @@ TEST(OpHarness, ReportsBitsThatDependOnTheRun) {
   }));
 }
 
+void throwing_op(ExecutionContext&, std::span<const FillArgs> group) {
+  MSD_CHECK(group[0].value != 1.0, "throwing_op: one");
+  MSD_CHECK(group[0].value != 2.0, "another_op: two");
+}
+
+TEST(OpHarness, ReportsAnAcceptedContractViolation) {
+  const auto set = [](double value) { return [value](FillArgs& args) { args.value = value; }; };
+  EXPECT_TRUE(rejects(throwing_op, "throwing_op", FillArgs{}, set(1.0)));
+  EXPECT_FALSE(rejects(throwing_op, "throwing_op", FillArgs{}, set(2.0)));
+  EXPECT_FALSE(rejects(throwing_op, "throwing_op", FillArgs{}, set(3.0)));
+}
+
 TEST(OpHarness, DifferentiatesAPolynomial) {
   const auto gradient = central_differences(
       [](const std::vector<double>& x) { return x[0] * x[0] * x[0] + 2.0 * x[0] * x[1]; }, {2, 3});

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/common/data_options.h"
+#include "apps/common/model_options.h"
+#include "models/checkpoint.h"
+
+namespace msd {
+
+/// The checkpoint's network with its weights. Model options on the command line go over the
+/// checkpoint's configuration and stand in for it in a bare state dictionary; throws ConfigError
+/// where there are neither. dataset_classes: as in ModelOptions::resolve.
+Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
+                     std::optional<std::int64_t> dataset_classes, DType dtype = DType::f32);
+
+/// Loads the data of the command line; what it leaves open is as the checkpoint's run had it.
+/// Throws ConfigError where neither says which data, and where the network does not take them.
+Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, DataOptions& options);
+
+/// Some images of a set.
+struct ImageSelection {
+  std::string part;
+  const ImageSet* set = nullptr;
+  std::vector<std::int64_t> indices;  // positions in the set
+};
+
+/// The images of part "train", "holdout" or "test". split_given: --split is on the command line.
+/// Throws ConfigError where there are none, or where nothing tells which images the network's
+/// training held out, or the data are not those it saw.
+ImageSelection select_images(const std::string& part, const Dataset& data,
+                             const DataOptions& options, const Checkpoint& checkpoint,
+                             bool split_given);
+
+/// What the network was trained with: the checkpoint's, or for a bare state dictionary `data`'s.
+DataDescription description_of(const Checkpoint& checkpoint, const Dataset& data);
+
+}  // namespace msd

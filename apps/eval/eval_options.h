@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "apps/common/data_options.h"
+#include "apps/common/model_options.h"
+#include "apps/common/runtime_options.h"
+#include "apps/eval/report.h"
+
+namespace msd {
+
+/// The command line of msd-eval.
+class EvalOptions {
+ public:
+  void add_to(CLI::App& app);
+
+  ReportFormat format() const;
+  bool split_given() const { return app_->count("--split") > 0; }
+  /// Where the thresholds go: beside the weights unless told otherwise.
+  std::string thresholds_path() const;
+
+  std::string weights;
+  RuntimeOptions runtime;
+  ModelOptions model;
+  DataOptions data;
+  std::string mode = "anytime", part = "test", fit_part = "holdout", output;
+  std::int64_t time_images = 100, batch_size = 64;
+
+ private:
+  const CLI::App* app_ = nullptr;
+  std::string format_ = "table", thresholds_;
+  bool json_ = false;
+};
+
+}  // namespace msd

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "apps/common/data_options.h"
+#include "apps/common/model_options.h"
+#include "apps/common/runtime_options.h"
+#include "kernels/view.h"
+
+namespace msd {
+
+/// The command line of msd-infer.
+class InferOptions {
+ public:
+  void add_to(CLI::App& app);
+
+  bool given(const char* option) const { return app_->count(option) > 0; }
+  /// True where the images are those of a data set.
+  bool from_dataset() const;
+  DType dtype() const { return dtype_ == "fp64" ? DType::f64 : DType::f32; }
+
+  std::string weights;
+  ModelOptions model;
+  DataOptions data;
+  RuntimeOptions runtime;
+
+  std::vector<std::string> inputs;  // image files and folders
+  std::string part = "test";
+  std::int64_t limit = 0;  // 0: all
+  std::string tensors, logits;
+
+  // The exit rule: at most one of these is given.
+  double threshold = 0.0;
+  std::string thresholds, budget;
+  double p = 0.0;
+  std::int64_t exit = 0;  // from 1
+  double deadline_ms = 0.0;
+  bool all_exits = false;
+
+  int top = 5;
+  bool json = false, verbose = false;
+
+ private:
+  void add_inputs(CLI::App& app);
+  void add_rules(CLI::App& app);
+
+  const CLI::App* app_ = nullptr;
+  std::string dtype_ = "fp32";
+};
+
+}  // namespace msd

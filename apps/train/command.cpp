@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#include "apps/train/command.h"
+
+namespace msd {
+
+void TrainCommand::add_to(CLI::App& app) {
+  model.add_to(app);
+  data.add_to(app, /*for_training=*/true);
+  training.add_to(app);
+  app.add_option("--workers", workers, "Threads that prepare batches; 0: none beside the training")
+      ->check(CLI::Range(0, 256))
+      ->capture_default_str()
+      ->group("Data");
+  runtime.add_to(app);
+
+  const std::string run = "Run";
+  app.add_option("--run-dir", run_dir, "Folder for configuration, metrics and checkpoints")
+      ->capture_default_str()
+      ->group(run);
+  CLI::Option* resume_option =
+      app.add_flag("--resume", resume, "Continue from the run folder's latest checkpoint")
+          ->group(run);
+  app.add_flag("--overwrite", overwrite, "Start anew in a run folder that holds a run")
+      ->excludes(resume_option)
+      ->group(run);
+  CLI::Option* weights_option =
+      app.add_option("--weights", weights, "Start from this checkpoint's weights")
+          ->excludes(resume_option)
+          ->group(run);
+  app.add_flag("--json", json, "Print JSON, one object a line")->group(run);
+
+  const std::string other = "Instead of a run";
+  app.add_flag("--dry-run", dry_run, "Print parameters and costs of every exit, and stop")
+      ->group(other);
+  CLI::Option* tensors_option =
+      app.add_option("--tensors", tensors,
+                     "Train on `input` [n,3,h,w] (normalised) and `labels` [n] of this safetensors "
+                     "file, with --lr fixed")
+          ->needs(weights_option)
+          ->group(other);
+  CLI::Option* save_option =
+      app.add_option("--save-state", save_state, "Where to write every parameter and buffer")
+          ->needs(tensors_option)
+          ->group(other);
+  tensors_option->needs(save_option);
+  app.add_option("--steps", steps, "Steps to take on --tensors")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
+      ->needs(tensors_option)
+      ->capture_default_str()
+      ->group(other);
+}
+
+}  // namespace msd

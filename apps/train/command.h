@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "apps/common/data_options.h"
+#include "apps/common/model_options.h"
+#include "apps/common/runtime_options.h"
+#include "apps/train/training_options.h"
+
+namespace msd {
+
+/// msd-train's command line.
+struct TrainCommand {
+  ModelOptions model;
+  DataOptions data;
+  TrainingOptions training;
+  RuntimeOptions runtime;
+
+  std::string run_dir = "runs/msd";
+  bool resume = false, overwrite = false;
+  std::string weights;
+  int workers = 1;
+  bool json = false, dry_run = false;
+  std::string tensors, save_state;
+  std::int64_t steps = 1;
+
+  void add_to(CLI::App& app);
+};
+
+/// --dry-run: prints the network's costs.
+int print_costs(const MsdnetConfig& config, bool json);
+/// --tensors: steps on the tensors of a file.
+int train_on_tensors(const TrainCommand& command);
+/// Trains, from the start or from the run folder's latest checkpoint.
+int train(const TrainCommand& command);
+
+}  // namespace msd

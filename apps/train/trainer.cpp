@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+#include "apps/train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <numeric>
+
+#include "engine/file.h"
+
+namespace msd {
+namespace {
+
+LoaderOptions loader_options(const TrainingRun& run) {
+  LoaderOptions options;
+  options.batch_size = run.options.batch_size;
+  options.drop_last = run.options.drop_last;
+  options.shuffle = true;
+  options.augmentation = run.options.augmentation();
+  options.seed = run.options.seed;
+  options.dtype = run.options.dtype();
+  options.workers = run.workers;
+  options.mean = run.data.mean;
+  options.std = run.data.std;
+  return options;
+}
+
+double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+nlohmann::json figures(const ExitCounts& counts, const std::vector<double>& exit_weights) {
+  const std::vector<double> losses = counts.mean_losses();
+  const AnytimeAccuracy accuracy = counts.accuracy();
+  return {{"samples", counts.samples},
+          {"loss", std::inner_product(losses.begin(), losses.end(), exit_weights.begin(), 0.0)},
+          {"losses", losses},
+          {"top1", accuracy.top1},
+          {"top5", accuracy.top5},
+          {"ensemble_top1", accuracy.ensemble_top1},
+          {"ensemble_top5", accuracy.ensemble_top5}};
+}
+
+// metrics.jsonl with only the epochs before `epoch`: a run resumed from there writes the rest again.
+void trim_metrics(const std::filesystem::path& path, std::int64_t epoch) {
+  std::string kept;
+  if (epoch > 0 && std::filesystem::exists(path)) {
+    std::istringstream lines(read_text_file(path));
+    for (std::string line; std::getline(lines, line);) {
+      const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
+      if (json.is_object() && json.value("epoch", epoch + 1) <= epoch) kept += line + "\n";
+    }
+  }
+  write_file_atomically(path, kept);
+}
+
+void append_line(const std::filesystem::path& path, const std::string& line) {
+  std::ofstream out(path, std::ios::app);
+  out << line << '\n';
+  out.flush();
+  if (!out) throw IoError("cannot write " + path.string() + "; is the disk full?");
+}
+
+}  // namespace
+
+void to_json(nlohmann::json& json, const TrainingState& state) {
+  json = {{"epoch", state.epoch},
+          {"step", state.step},
+          {"counts", state.counts},
+          {"best", state.best},
+          {"best_epoch", state.best_epoch}};
+}
+
+void from_json(const nlohmann::json& json, TrainingState& state) {
+  json.at("epoch").get_to(state.epoch);
+  json.at("step").get_to(state.step);
+  json.at("counts").get_to(state.counts);
+  json.at("best").get_to(state.best);
+  json.at("best_epoch").get_to(state.best_epoch);
+}
+
+Trainer::Trainer(const TrainingRun& run, Progress& progress)
+    : run_(run),
+      progress_(progress),
+      exit_weights_(run.options.exit_weights(run.network.architecture().exits())),
+      description_(describe(run.data)),
+      loader_(run.data.train, run.split.train, loader_options(run)),
+      schedule_(run.options.schedule(), run.options.epochs, loader_.steps_per_epoch()),
+      sgd_(run.options.sgd()),
+      recorder_(run.runtime, run.network.architecture().exits(), run.network.config().classes,
+                run.options.batch_size, run.network.dtype()) {
+  // Made now, so that what does not fit fails before the first step.
+  const auto images = static_cast<std::int64_t>(run.split.train.size());
+  if (images >= run.options.batch_size) graph(run.options.batch_size);
+  const std::int64_t rest = images % run.options.batch_size;
+  if (rest != 0 && !run.options.drop_last) graph(rest);
+}
+
+TrainingGraph& Trainer::graph(std::int64_t batch) {
+  std::unique_ptr<TrainingGraph>& graph = graphs_[batch];
+  if (graph == nullptr) {
+    graph = std::make_unique<TrainingGraph>(run_.runtime, run_.network, batch, exit_weights_);
+  }
+  return *graph;
+}
+
+bool Trainer::run(TrainingState state, const std::atomic<bool>& stop) {
+  state_ = std::move(state);
+  if (state_.step == 0) state_.counts = ExitCounts(run_.network.architecture().exits());
+  trim_metrics(run_.folder / "metrics.jsonl", state_.epoch);
+  progress_.start_run(run_.options.epochs, loader_.steps_per_epoch(), state_.epoch, state_.step);
+  while (state_.epoch < run_.options.epochs) {
+    if (!run_epoch(stop)) {
+      save("checkpoint-latest.safetensors");
+      return false;
+    }
+    finish_epoch();
+  }
+  return true;
+}
+
+bool Trainer::run_epoch(const std::atomic<bool>& stop) {
+  const auto start = std::chrono::steady_clock::now();
+  epoch_images_ = 0;
+  loader_.start_epoch(state_.epoch, state_.step);
+  while (const Batch* batch = loader_.next()) {
+    step(*batch, schedule_.lr(state_.epoch, state_.step));
+    ++state_.step;
+    epoch_images_ += batch->images.n;
+    epoch_seconds_ =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    progress_.step({state_.epoch, state_.step, epoch_images_, epoch_seconds_,
+                    loader_.wait_seconds(), state_.counts});
+    if (stop.load(std::memory_order_relaxed)) return false;
+  }
+  return true;
+}
+
+void Trainer::step(const Batch& batch, double lr) {
+  TrainingGraph& training = graph(batch.images.n);
+  ExecutionContext& context = run_.runtime.context();
+  const CopyArgs to_input = {batch.images, training.input()};
+  msd::copy(context, {&to_input, 1});
+  std::copy_n(batch.labels, batch.images.n, training.labels());
+  training.run();
+  if (!std::isfinite(training.loss())) {
+    const ParameterSet& set = run_.network.parameters();
+    const std::int64_t bad = first_not_finite(context, set.gradients());
+    throw Error(message("the loss is ", training.loss(), " at step ", state_.step + 1, " of epoch ",
+                        state_.epoch + 1,
+                        bad < 0 ? std::string() : ", first in the gradient of " +
+                                                      set.name_of_element(bad),
+                        "; use a lower --lr or --warmup-epochs; the last checkpoint is unharmed"));
+  }
+  sgd_.step(context, run_.network.parameters(), lr);
+  recorder_.begin(batch.labels, batch.images.n);
+  for (std::int64_t exit = 0; exit < training.exits(); ++exit) {
+    recorder_.add(training.logits(exit), state_.counts, nullptr);
+  }
+}
+
+void Trainer::finish_epoch() {
+  const auto evaluated = [&](const ImageSet& set, const std::vector<std::int64_t>& indices) {
+    return evaluate(run_.runtime, run_.network, set, indices, description_).counts;
+  };
+  nlohmann::json line = {
+      {"epoch", state_.epoch + 1},
+      {"lr", schedule_.lr(state_.epoch, state_.step - 1)},
+      {"seconds", epoch_seconds_},
+      {"images_per_second", static_cast<double>(epoch_images_) / std::max(1e-9, epoch_seconds_)},
+      {"data_wait_share", loader_.wait_seconds() / std::max(1e-9, epoch_seconds_)},
+      {"train", figures(state_.counts, exit_weights_)}};
+  bool is_best = true;  // without a hold-out the last epoch counts, never the test set's best
+  if (!run_.split.holdout.empty()) {
+    const ExitCounts holdout = evaluated(run_.data.train, run_.split.holdout);
+    line["holdout"] = figures(holdout, exit_weights_);
+    const double score = mean(holdout.accuracy().top1);
+    is_best = score > state_.best;
+    if (is_best) state_.best = score;
+  }
+  if (run_.data.test.size() > 0) {
+    line["test"] = figures(evaluated(run_.data.test, all_images(run_.data.test)), exit_weights_);
+  }
+  if (is_best) state_.best_epoch = state_.epoch;
+  ++state_.epoch;
+  state_.step = 0;
+  state_.counts = ExitCounts(run_.network.architecture().exits());
+  append_line(run_.folder / "metrics.jsonl", line.dump());
+  if (is_best) save("checkpoint-best.safetensors");
+  save("checkpoint-latest.safetensors");
+  progress_.finish_epoch(line);
+}
+
+void Trainer::save(const char* name) const {
+  nlohmann::json training = run_.stored;
+  training["state"] = state_;
+  write_checkpoint(run_.folder / name, run_.network, description_, training);
+}
+
+}  // namespace msd

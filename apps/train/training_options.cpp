@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+#include "apps/train/training_options.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "kernels/error.h"
+
+namespace msd {
+
+void TrainingOptions::add_to(CLI::App& app) {
+  const std::string group = "Training";
+  const auto option = [&](const char* name, auto& value, const char* text) {
+    return app.add_option(name, value, text)->capture_default_str()->group(group);
+  };
+  option("--epochs", epochs, "Passes over the training images");
+  option("--batch-size", batch_size, "Images a step");
+  app.add_flag("--drop-last", drop_last, "Leave out an epoch's last batch where it is short")
+      ->group(group);
+  option("--lr", lr_, "Learning rate at the start");
+  option("--momentum", sgd_.momentum, "Of SGD");
+  app.add_flag("--nesterov,!--no-nesterov", sgd_.nesterov, "Nesterov's momentum [default: on]")
+      ->group(group);
+  option("--weight-decay", sgd_.weight_decay, "On every parameter that has a gradient");
+  option("--lr-schedule", schedule_, "How the rate falls")
+      ->check(CLI::IsMember({"multistep", "cosine"}));
+  option("--lr-milestones", milestones_, "multistep: when, in per cent of all epochs or in epochs");
+  option("--lr-gamma", gamma_, "multistep: what the rate is multiplied by");
+  option("--warmup-epochs", warmup_epochs_, "Epochs over which the rate rises from 0");
+  option("--exit-weights", exit_weights_,
+         "Weight of each exit's loss, as 1,1,2 (empty: all 1)");
+  option("--init", init_, "How convolutions start")
+      ->check(CLI::IsMember({"he-fan-out", "he-fan-in"}));
+  option("--augment", augment_, "standard: 4-pixel border, random crop and mirror")
+      ->check(CLI::IsMember({"standard", "none"}));
+  option("--dtype", dtype_, "Type of weights and activations")
+      ->check(CLI::IsMember({"fp32", "fp64"}));
+  option("--seed", seed, "Of initial weights, order and augmentation");
+}
+
+Augmentation TrainingOptions::augmentation() const {
+  return augment_ == "standard" ? Augmentation::standard : Augmentation::none;
+}
+
+Initialization TrainingOptions::initialization() const {
+  return init_ == "he-fan-out" ? Initialization::he_fan_out : Initialization::he_fan_in;
+}
+
+ScheduleOptions TrainingOptions::schedule() const {
+  ScheduleOptions options;
+  options.kind = schedule_ == "cosine" ? ScheduleKind::cosine : ScheduleKind::multistep;
+  options.lr = lr_;
+  options.milestones = parse_milestones(milestones_, epochs);
+  options.gamma = gamma_;
+  options.warmup_epochs = warmup_epochs_;
+  return options;
+}
+
+std::vector<double> TrainingOptions::exit_weights(std::int64_t exits) const {
+  std::vector<double> weights;
+  const char* at = exit_weights_.data();
+  const char* end = at + exit_weights_.size();
+  while (at != end) {
+    double value = 0;
+    const auto [next, error] = std::from_chars(at, end, value);
+    if (error != std::errc() || (next != end && *next != ',') || !std::isfinite(value) ||
+        value < 0) {
+      throw ConfigError("--exit-weights is " + exit_weights_ + "; give numbers >= 0 like 1,1,2");
+    }
+    weights.push_back(value);
+    at = next == end ? end : next + 1;
+  }
+  if (weights.empty()) weights.assign(static_cast<std::size_t>(exits), 1.0);
+  if (static_cast<std::int64_t>(weights.size()) != exits) {
+    throw ConfigError(message("--exit-weights has ", weights.size(), " values but the network has ",
+                              exits, " exits"));
+  }
+  return weights;
+}
+
+nlohmann::json TrainingOptions::to_json() const {
+  return {{"epochs", epochs},
+          {"batch_size", batch_size},
+          {"drop_last", drop_last},
+          {"lr", lr_},
+          {"momentum", sgd_.momentum},
+          {"nesterov", sgd_.nesterov},
+          {"weight_decay", sgd_.weight_decay},
+          {"lr_schedule", schedule_},
+          {"lr_milestones", milestones_},
+          {"lr_gamma", gamma_},
+          {"warmup_epochs", warmup_epochs_},
+          {"exit_weights", exit_weights_},
+          {"init", init_},
+          {"augment", augment_},
+          {"dtype", dtype_},
+          {"seed", seed}};
+}
+
+void TrainingOptions::set_defaults(const nlohmann::json& stored) {
+  stored.at("epochs").get_to(epochs);
+  stored.at("batch_size").get_to(batch_size);
+  stored.at("drop_last").get_to(drop_last);
+  stored.at("lr").get_to(lr_);
+  stored.at("momentum").get_to(sgd_.momentum);
+  stored.at("nesterov").get_to(sgd_.nesterov);
+  stored.at("weight_decay").get_to(sgd_.weight_decay);
+  stored.at("lr_schedule").get_to(schedule_);
+  stored.at("lr_milestones").get_to(milestones_);
+  stored.at("lr_gamma").get_to(gamma_);
+  stored.at("warmup_epochs").get_to(warmup_epochs_);
+  stored.at("exit_weights").get_to(exit_weights_);
+  stored.at("init").get_to(init_);
+  stored.at("augment").get_to(augment_);
+  stored.at("dtype").get_to(dtype_);
+  stored.at("seed").get_to(seed);
+}
+
+}  // namespace msd

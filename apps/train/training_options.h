@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "data/loader.h"
+#include "engine/optimizer.h"
+#include "engine/schedule.h"
+#include "models/network.h"
+
+namespace msd {
+
+/// The options of the recipe: everything that decides a run's result beside model and data.
+class TrainingOptions {
+ public:
+  void add_to(CLI::App& app);
+
+  std::int64_t epochs = 300;
+  std::int64_t batch_size = 64;
+  bool drop_last = false;
+  std::uint64_t seed = 1;
+
+  Augmentation augmentation() const;
+  DType dtype() const { return dtype_ == "fp64" ? DType::f64 : DType::f32; }
+  Initialization initialization() const;
+  SgdOptions sgd() const { return sgd_; }
+  ScheduleOptions schedule() const;
+  /// One weight an exit; throws ConfigError where their number is wrong.
+  std::vector<double> exit_weights(std::int64_t exits) const;
+
+  nlohmann::json to_json() const;
+  /// Takes over what a run stored; call between add_to() and parsing.
+  void set_defaults(const nlohmann::json& stored);
+
+ private:
+  std::string augment_ = "standard", dtype_ = "fp32", init_ = "he-fan-out";
+  std::string schedule_ = "multistep", milestones_ = "50%,75%", exit_weights_;
+  double lr_ = 0.1, gamma_ = 0.1, warmup_epochs_ = 0.0;
+  SgdOptions sgd_;
+};
+
+}  // namespace msd

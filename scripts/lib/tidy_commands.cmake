@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# cmake -DIN=compile_commands.json -DOUT=FOLDER -DROOT=SOURCES -P tidy_commands.cmake
+# Writes FOLDER/compile_commands.json and FOLDER/files.txt for clang-tidy: our own C++ sources, each
+# once (the op bodies are compiled once per instruction set; AVX2's stand for all), without -Werror
+# (clang-tidy judges by its own list) and without options clang does not know.
+file(READ "${IN}" commands)
+string(JSON count LENGTH "${commands}")
+set(kept "")
+set(files "")
+math(EXPR last "${count} - 1")
+foreach(i RANGE ${last})
+  string(JSON file GET "${commands}" ${i} file)
+  string(JSON command GET "${commands}" ${i} command)
+  string(JSON directory GET "${commands}" ${i} directory)
+  file(RELATIVE_PATH file "${ROOT}" "${file}")
+  if(NOT file MATCHES "^(apps|bench|data|engine|kernels|models|tests)/.*\\.cpp$")
+    continue()
+  endif()
+  if(command MATCHES "-DMSD_ISA=(generic|avx512)" AND commands MATCHES "-DMSD_ISA=avx2")
+    continue()
+  endif()
+  string(REGEX REPLACE " -(Werror|mprefer-vector-width=[0-9]+)" "" command "${command}")
+  string(JSON entry SET "{}" file "\"${ROOT}/${file}\"")
+  string(JSON entry SET "${entry}" directory "\"${directory}\"")
+  string(REPLACE "\\" "\\\\" command "${command}")
+  string(REPLACE "\"" "\\\"" command "${command}")
+  string(JSON entry SET "${entry}" command "\"${command}\"")
+  string(APPEND kept "${entry},\n")
+  string(APPEND files "${file}\n")
+endforeach()
+string(REGEX REPLACE ",\n$" "\n" kept "${kept}")
+file(WRITE "${OUT}/compile_commands.json" "[\n${kept}]\n")
+file(WRITE "${OUT}/files.txt" "${files}")

@@ -1,0 +1,173 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Every check of the tree, in build folders of its own (build-cpu, build-cpu-asan, ...).
+#   ./scripts/test.sh [--full] [--jobs N] [part ...]
+# Parts, all by default and in this order:
+#   format  clang-format 14 over all sources
+#   cpu     Release build with -Werror, all tests
+#   asan    address and undefined-behaviour sanitizers, all tests
+#   tsan    thread sanitizer, the tests that use threads (--full: all tests)
+#   tidy    clang-tidy 14 over the CPU code
+#   cuda    CUDA build, where a toolkit is found
+# Exits with 1 where a part failed. A part that cannot run here is "skipped", never "passed".
+set -uo pipefail
+
+# The tests that matter for threads, by ctest name: the pool, the loader, the ops that share work.
+tsan_tests='ThreadPool|Loader|Synthetic|Convolution|BatchNorm|Harness'
+cuda_architecture=90a-real
+
+cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=scripts/lib/common.sh
+. scripts/lib/common.sh
+
+all_parts=(format cpu asan tsan tidy cuda)
+parts=() full=no jobs=""
+while [ $# -gt 0 ]; do
+  case $1 in
+    --full) full=yes ;;
+    --jobs) jobs=${2:?--jobs needs a number} && shift ;;
+    -h | --help) sed -n '3,12s/^# \{0,1\}//p' "$0" && exit 0 ;;
+    format | cpu | asan | tsan | tidy | cuda) parts+=("$1") ;;
+    *) printf 'test.sh: unknown argument %s; see --help\n' "$1" >&2 && exit 2 ;;
+  esac
+  shift
+done
+[ ${#parts[@]} -gt 0 ] || parts=("${all_parts[@]}")
+jobs=${jobs:-$(default_jobs)}
+
+detect_distro
+say "== set-up ($distro, $jobs jobs)"
+packages_log=$(mktemp)
+require_packages "$packages_log" "${build_packages[@]}" "${test_packages[@]}"
+# shellcheck disable=SC2046
+want_packages "$packages_log" $(check_packages)
+
+# Our own sources; whatever lies in folders git ignores is not ours.
+sources() {
+  find apps bench data engine kernels models tests -type f \
+    \( -name '*.h' -o -name '*.cpp' -o -name '*.cuh' -o -name '*.cu' -o -name '*.inc' \) | sort
+}
+
+# Prints the name of a clang tool of version 14, or nothing.
+clang_tool() {
+  local name
+  for name in "$1-14" "$1"; do
+    if command -v "$name" >/dev/null && "$name" --version | grep -q 'version 14\.'; then
+      echo "$name"
+      return
+    fi
+  done
+}
+
+# quietly LOG COMMAND...: shows the log's end where the command fails.
+quietly() {
+  local log=$1
+  shift
+  "$@" >"$log" 2>&1 && return 0
+  tail -n 60 "$log"
+  say "   failed: $* (the whole log: $log)"
+  return 1
+}
+
+# build_and_test PRESET CTEST-OPTION...
+build_and_test() {
+  local preset=$1 folder=build-$1
+  shift
+  mkdir -p "$folder"
+  quietly "$folder/configure.log" configure "$folder" --preset "$preset" || return 1
+  quietly "$folder/build.log" cmake --build "$folder" -j "$jobs" || return 1
+  quietly "$folder/test.log" ctest --test-dir "$folder" -j "$jobs" --output-on-failure \
+    --no-tests=error "$@" || return 1
+  grep -E '^[0-9]+% tests passed|Skipped|Not Run' "$folder/test.log" | sed 's/^/   /'
+}
+
+# Each part returns 0 for passed, 1 for failed, 77 for skipped with the reason in $reason.
+part_format() {
+  local tool
+  tool=$(clang_tool clang-format)
+  if [ -z "$tool" ]; then
+    reason="no clang-format 14 (pip install clang-format==14.0.6)"
+    return 77
+  fi
+  sources | xargs "$tool" --dry-run --Werror
+}
+
+part_cpu() { build_and_test cpu; }
+
+part_asan() {
+  UBSAN_OPTIONS=print_stacktrace=1 build_and_test cpu-asan
+}
+
+part_tsan() {
+  local select=(-R "$tsan_tests")
+  [ $full = no ] || select=()
+  # The sanitizer's shadow memory has a fixed place, which some kernels' address randomisation hits.
+  local fixed=()
+  setarch "$(uname -m)" -R true 2>/dev/null && fixed=(setarch "$(uname -m)" -R)
+  export -f build_and_test quietly configure say
+  export jobs
+  "${fixed[@]}" bash -c 'build_and_test cpu-tsan "$@"' tsan "${select[@]}"
+}
+
+# Runs on every source of ours that build-cpu compiles, once each. What passed is remembered by a
+# checksum of everything it depends on of ours, so that a second run only looks at what changed.
+part_tidy() {
+  local tool
+  tool=$(clang_tool clang-tidy)
+  if [ -z "$tool" ]; then
+    reason="no clang-tidy 14 (Debian 12, Ubuntu: apt-get install clang-tidy-14)"
+    return 77
+  fi
+  mkdir -p build-cpu/tidy/passed
+  quietly build-cpu/configure.log configure build-cpu --preset cpu || return 1
+  cmake -DIN=build-cpu/compile_commands.json -DOUT=build-cpu/tidy -DROOT="$PWD" \
+    -P scripts/lib/tidy_commands.cmake || return 1
+  local shared file key todo=()
+  shared=$({ "$tool" --version && cat .clang-tidy build-cpu/tidy/compile_commands.json &&
+    sources | grep -E '\.(h|inc)$' | xargs cat; } | sha256sum)
+  while read -r file; do
+    key=$({ echo "$shared $file" && cat "$file"; } | sha256sum | cut -c1-40)
+    [ -f "build-cpu/tidy/passed/$key" ] || todo+=("$file $key")
+  done <build-cpu/tidy/files.txt
+  say "   ${#todo[@]} of $(wc -l <build-cpu/tidy/files.txt) files to check, the others are unchanged since they passed"
+  [ ${#todo[@]} -gt 0 ] || return 0
+  # shellcheck disable=SC2016
+  printf '%s\n' "${todo[@]}" | xargs -P "$jobs" -L 1 bash -c '
+    if output=$("$0" --quiet -p build-cpu/tidy "$1" 2>&1); then
+      touch "build-cpu/tidy/passed/$2"
+    else
+      printf "%s\n" "$output" | grep -v "warnings generated"
+      exit 1
+    fi' "$tool"
+}
+
+part_cuda() {
+  local nvcc
+  nvcc=$(find_nvcc)
+  if [ -z "$nvcc" ]; then
+    reason="no CUDA toolkit: $cuda_hint"
+    return 77
+  fi
+  say "   $nvcc, $cuda_architecture"
+  mkdir -p build-cuda
+  quietly build-cuda/configure.log configure build-cuda --preset cuda \
+    -DMSD_CUDA_ARCHITECTURES=$cuda_architecture -DMSD_BUILD_BENCH=OFF || return 1
+  quietly build-cuda/build.log cmake --build build-cuda -j "$jobs"
+}
+
+table="" failed=no
+for part in "${parts[@]}"; do
+  say "== $part"
+  started=$SECONDS reason=""
+  "part_$part"
+  case $? in
+    0) result=passed ;;
+    77) result=skipped && say "   skipped: $reason" ;;
+    *) result=FAILED failed=yes ;;
+  esac
+  table+=$(printf '%-8s %-8s %7d  %s' "$part" "$result" $((SECONDS - started)) "$reason")$'\n'
+done
+
+printf '\n%-8s %-8s %7s\n%s' part result seconds "$table"
+printf '%-8s %-8s %7d\n' all "$([ $failed = yes ] && echo FAILED || echo "-")" "$SECONDS"
+[ $failed = no ]
