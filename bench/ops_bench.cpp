@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The ops that are bound by memory, at net A's shapes (CIFAR, batch 64; a feature buffer's pitch is
-// its final width). Arguments: threads, and sets of operands: 1 stays in cache, the others are so
-// many that their sum is larger than it. Bytes are those the formula needs, each pass over an
-// operand counted, write-allocation not.
+// its final width). Argument sets: 1 set of operands stays in cache, 0 cycles through so many that
+// their sum is larger than it. Bytes are those the formula needs, each pass over an operand
+// counted, write-allocation not.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/bench_options.h"
 #include "kernels/cpu/op_table.h"
 #include "kernels/error.h"
 
@@ -24,8 +25,8 @@ using msd::DType;
 using msd::View;
 
 struct Cpu {
-  explicit Cpu(std::int64_t threads)
-      : pool(static_cast<int>(threads)),
+  Cpu()
+      : pool(msd::bench_threads()),
         context{msd::DeviceType::cpu, &pool, &msd::cpu::op_table(msd::cpu::default_isa())} {}
   msd::cpu::ThreadPool pool;
   msd::ExecutionContext context;
@@ -65,7 +66,7 @@ struct Shape {
 constexpr std::int64_t kColdBytes = 128 << 20;
 
 std::int64_t sets_of(const benchmark::State& state, std::int64_t bytes) {
-  return state.range(1) == 1 ? 1 : std::max<std::int64_t>(2, kColdBytes / bytes + 1);
+  return state.range(0) == 1 ? 1 : std::max<std::int64_t>(2, kColdBytes / bytes + 1);
 }
 
 struct NormSet {
@@ -81,7 +82,7 @@ struct NormSet {
 };
 
 void batchnorm_forward(benchmark::State& state, Shape shape) {
-  Cpu cpu(state.range(0));
+  Cpu cpu;
   const std::int64_t bytes = shape.rows() * shape.c * 4 * 3;
   std::vector<std::unique_ptr<NormSet>> sets;
   for (std::int64_t i = sets_of(state, bytes); i > 0; --i) {
@@ -104,7 +105,7 @@ void batchnorm_forward(benchmark::State& state, Shape shape) {
 }
 
 void batchnorm_backward(benchmark::State& state, Shape shape) {
-  Cpu cpu(state.range(0));
+  Cpu cpu;
   const std::int64_t bytes = shape.rows() * shape.c * 4 * 5;
   std::vector<std::unique_ptr<NormSet>> sets;
   for (std::int64_t i = sets_of(state, bytes); i > 0; --i) {
@@ -129,14 +130,14 @@ void batchnorm_backward(benchmark::State& state, Shape shape) {
 }
 
 void sgd(benchmark::State& state) {
-  Cpu cpu(state.range(0));
+  Cpu cpu;
   constexpr std::int64_t kCount = 4'839'544;  // net A's parameters
   Floats weight(kCount), gradient(kCount), velocity(kCount);
   const std::vector<std::uint8_t> mask(kCount, 1);
   const msd::SgdArgs args{.weight = weight.data(),
                           .gradient = gradient.data(),
                           .velocity = velocity.data(),
-                          .mask = state.range(1) == 0 ? nullptr : mask.data(),
+                          .mask = state.range(0) == 0 ? nullptr : mask.data(),
                           .count = kCount,
                           .lr = 1e-6,
                           .weight_decay = 1e-4};
@@ -145,7 +146,7 @@ void sgd(benchmark::State& state) {
 }
 
 void softmax_confidence(benchmark::State& state) {
-  Cpu cpu(1);
+  Cpu cpu;
   const std::int64_t n = state.range(0), classes = state.range(1);
   const std::int64_t pitch = msd::row_pitch(classes, DType::f32);
   Floats logits(n * pitch, -8.0f, 8.0f), probabilities(n * pitch), largest(n), second(n),
@@ -165,8 +166,8 @@ void softmax_confidence(benchmark::State& state) {
 }
 
 void image_to_float(benchmark::State& state) {
-  Cpu cpu(state.range(0));
-  const std::int64_t size = state.range(1), n = 64, count = 256;
+  Cpu cpu;
+  const std::int64_t size = state.range(0), n = 64, count = 256;
   std::vector<std::uint8_t> images(static_cast<std::size_t>(count * size * size * 3));
   std::mt19937 engine(3);
   for (std::uint8_t& byte : images) byte = static_cast<std::uint8_t>(engine());
@@ -193,7 +194,7 @@ void image_to_float(benchmark::State& state) {
 
 /// What a layer's outputs would cost if they were joined by copying (they aren't).
 void concat(benchmark::State& state) {
-  Cpu cpu(state.range(0));
+  Cpu cpu;
   const std::int64_t n = 64, size = 32, widths[] = {16, 6, 6, 6};
   std::vector<Floats> parts;
   std::vector<ConstView> inputs;
@@ -224,20 +225,21 @@ const Shape kShapes[] = {{64, 32, 6, 8},    {64, 32, 16, 40}, {64, 32, 6, 40}, {
     for (const auto& [op, body] : {std::pair{"batchnorm_forward", &batchnorm_forward},
                                    std::pair{"batchnorm_backward", &batchnorm_backward}}) {
       benchmark::RegisterBenchmark((op + name).c_str(), body, shape)
-          ->ArgNames({"threads", "sets"})
-          ->ArgsProduct({{1, 2}, {1, 0}})
+          ->ArgName("sets")
+          ->Arg(1)
+          ->Arg(0)
           ->UseRealTime();
     }
   }
   return true;
 }();
 
-BENCHMARK(sgd)->ArgNames({"threads", "mask"})->ArgsProduct({{1, 2}, {0, 1}})->UseRealTime();
-BENCHMARK(softmax_confidence)->ArgNames({"n", "classes"})->ArgsProduct({{1, 64}, {10, 100, 1000}});
-BENCHMARK(image_to_float)
-    ->ArgNames({"threads", "size"})
-    ->ArgsProduct({{1, 2}, {32, 224}})
+BENCHMARK(sgd)->ArgName("mask")->Arg(0)->Arg(1)->UseRealTime();
+BENCHMARK(softmax_confidence)
+    ->ArgNames({"n", "classes"})
+    ->ArgsProduct({{1, 64}, {10, 100, 1000}})
     ->UseRealTime();
-BENCHMARK(concat)->ArgNames({"threads"})->Arg(1)->Arg(2)->UseRealTime();
+BENCHMARK(image_to_float)->ArgName("size")->Arg(32)->Arg(224)->UseRealTime();
+BENCHMARK(concat)->UseRealTime();
 
 }  // namespace

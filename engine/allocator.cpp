@@ -12,7 +12,8 @@ namespace msd {
 
 void* SystemAllocator::allocate(std::int64_t bytes) {
   if (bytes <= 0) return nullptr;
-  void* memory = std::aligned_alloc(kAlignment, static_cast<std::size_t>(round_up(bytes, kAlignment)));
+  void* memory =
+      std::aligned_alloc(kAlignment, static_cast<std::size_t>(round_up(bytes, kAlignment)));
   if (memory == nullptr) {
     throw OutOfMemory(message("the host has no ", bytes, " bytes left; use a smaller batch"));
   }
@@ -36,8 +37,8 @@ void StatisticsAllocator::deallocate(void* memory, std::int64_t bytes) noexcept 
 
 void* LimitAllocator::allocate(std::int64_t bytes) {
   if (bytes > limit_bytes_ - current_bytes_) {
-    throw OutOfMemory(message("a limit of ", limit_bytes_, " bytes: ", current_bytes_,
-                              " in use, ", bytes, " more wanted"));
+    throw OutOfMemory(message("a limit of ", limit_bytes_, " bytes: ", current_bytes_, " in use, ",
+                              bytes, " more wanted"));
   }
   void* memory = upstream_.allocate(bytes);
   current_bytes_ += bytes;

@@ -83,8 +83,7 @@ void write_file_atomically(const std::filesystem::path& path,
   std::filesystem::path temporary = path;
   temporary += ".tmp" + std::to_string(::getpid());
   try {
-    FileDescriptor fd(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    FileDescriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     if (fd.get() < 0) throw_io("cannot create", temporary);
     for (const std::span<const std::byte> part : parts) write_all(fd.get(), part, temporary);
     if (::fsync(fd.get()) != 0) throw_io("cannot sync", temporary);

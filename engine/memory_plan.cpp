@@ -30,10 +30,9 @@ MemoryPlan plan_memory(const std::vector<MemoryRequest>& requests) {
     }
     plan.offsets[id] = offset;
     plan.total_bytes = std::max(plan.total_bytes, offset + bytes);
-    const auto at = std::upper_bound(placed.begin(), placed.end(), id,
-                                     [&](std::size_t a, std::size_t b) {
-                                       return plan.offsets[a] < plan.offsets[b];
-                                     });
+    const auto at = std::upper_bound(
+        placed.begin(), placed.end(), id,
+        [&](std::size_t a, std::size_t b) { return plan.offsets[a] < plan.offsets[b]; });
     placed.insert(at, id);
   }
   return plan;

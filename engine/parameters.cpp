@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace msd {
 namespace {
@@ -45,8 +46,9 @@ void for_each_position(const std::vector<std::int64_t>& shape, ParameterLayout l
 }
 
 double value_at(const Tensor& tensor, std::int64_t i) {
-  return tensor.dtype() == DType::f64 ? static_cast<const double*>(tensor.data())[i]
-                                      : static_cast<double>(static_cast<const float*>(tensor.data())[i]);
+  return tensor.dtype() == DType::f64
+             ? static_cast<const double*>(tensor.data())[i]
+             : static_cast<double>(static_cast<const float*>(tensor.data())[i]);
 }
 
 void set_at(const Tensor& tensor, std::int64_t i, double value) {
@@ -112,9 +114,9 @@ void* ParameterSet::element(const Tensor& flat, std::int64_t offset) const {
 }
 
 const std::string& ParameterSet::name_of_element(std::int64_t index) const {
-  auto after = std::upper_bound(
-      parameters_.begin(), parameters_.end(), index,
-      [](std::int64_t value, const Entry& entry) { return value < entry.offset; });
+  auto after =
+      std::upper_bound(parameters_.begin(), parameters_.end(), index,
+                       [](std::int64_t value, const Entry& entry) { return value < entry.offset; });
   MSD_CHECK(after != parameters_.begin(), "element ", index, " of an empty parameter set");
   return std::prev(after)->name;
 }
@@ -186,7 +188,7 @@ const Tensor& find(const std::map<std::string, Tensor>& tensors, const std::stri
 }
 
 void check_tensor(const Tensor& tensor, const std::vector<std::int64_t>& shape,
-                  const std::string& name, const std::string& source) {
+                  const std::string& name, const std::string& source, DType dtype) {
   if (tensor.shape() != shape) {
     throw FormatError(source + ": tensor " + name + " is " + shape_text(tensor.shape()) +
                       " but the network has " + shape_text(shape));
@@ -195,10 +197,13 @@ void check_tensor(const Tensor& tensor, const std::vector<std::int64_t>& shape,
     throw FormatError(message(source, ": tensor ", name, " is of type ", msd::name(tensor.dtype()),
                               "; it must be F32 or F64"));
   }
+  const double largest = dtype == DType::f64
+                             ? std::numeric_limits<double>::max()
+                             : static_cast<double>(std::numeric_limits<float>::max());
   for (std::int64_t i = 0, n = tensor.elems(); i < n; ++i) {
-    if (!std::isfinite(value_at(tensor, i))) {
-      throw FormatError(message(source, ": tensor ", name, " holds ", value_at(tensor, i),
-                                " at element ", i));
+    const double value = value_at(tensor, i);
+    if (!(std::abs(value) <= largest)) {
+      throw FormatError(message(source, ": tensor ", name, " holds ", value, " at element ", i));
     }
   }
 }
@@ -211,7 +216,7 @@ void ParameterSet::load_state(const std::map<std::string, Tensor>& tensors,
   std::size_t used = 0;
   for (const std::vector<Entry>* entries : {&parameters_, &statistics_info_}) {
     for (const Entry& entry : *entries) {
-      check_tensor(find(tensors, entry.name, source), entry.shape, entry.name, source);
+      check_tensor(find(tensors, entry.name, source), entry.shape, entry.name, source, dtype_);
       ++used;
     }
   }
@@ -251,7 +256,7 @@ void ParameterSet::load_velocities(const std::map<std::string, Tensor>& tensors,
       for (std::int64_t i = 0; i < entry.elems; ++i) set_at(velocities_, entry.offset + i, 0.0);
       continue;
     }
-    check_tensor(found->second, entry.shape, found->first, source);
+    check_tensor(found->second, entry.shape, found->first, source, dtype_);
     from_file_order(entry, found->second, velocities_);
   }
 }

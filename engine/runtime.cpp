@@ -19,8 +19,9 @@ int resolve_threads(int threads) {
 void require_device(DeviceSpec device) {
   if (device.type == DeviceType::cpu) return;
   if (!cuda::compiled_in()) {
-    throw ConfigError("--device cuda: this build has no CUDA backend; build with -DMSD_CUDA=ON or "
-                      "use --device cpu");
+    throw ConfigError(
+        "--device cuda: this build has no CUDA backend; build with -DMSD_CUDA=ON or "
+        "use --device cpu");
   }
   require_all_ops(device.type);
   const auto found = cuda::devices();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "engine/file.h"
@@ -16,8 +17,11 @@ struct TypeName {
   DType dtype;
   std::string_view text;
 };
-constexpr TypeName kTypes[] = {{DType::f32, "F32"}, {DType::f64, "F64"}, {DType::i64, "I64"},
-                               {DType::i32, "I32"}, {DType::u8, "U8"}};
+constexpr TypeName kTypes[] = {{DType::f32, "F32"},
+                               {DType::f64, "F64"},
+                               {DType::i64, "I64"},
+                               {DType::i32, "I32"},
+                               {DType::u8, "U8"}};
 
 std::string_view type_name(DType dtype) {
   for (const TypeName& type : kTypes) {
@@ -45,17 +49,27 @@ Tensor read_tensor(const std::string& name, const nlohmann::json& info,
   const TypeName* known = std::find_if(std::begin(kTypes), std::end(kTypes),
                                        [&](const TypeName& t) { return t.text == type; });
   if (known == std::end(kTypes)) fail("has type ", type, "; F32, F64, I64, I32 and U8 are read");
-  const auto shape = info.at("shape").get<std::vector<std::int64_t>>();
-  const auto offsets = info.at("data_offsets").get<std::vector<std::int64_t>>();
+  const auto integers = [&](const char* key) {
+    for (const nlohmann::json& value : info.at(key)) {
+      if (!value.is_number_integer()) fail("has ", key, " that are not whole numbers");
+    }
+    return info.at(key).get<std::vector<std::int64_t>>();
+  };
+  const std::vector<std::int64_t> shape = integers("shape"), offsets = integers("data_offsets");
   const auto size = static_cast<std::int64_t>(data.size());
   if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] > size) {
     fail("lies outside the file's ", size, " bytes of data; is the file truncated?");
   }
   std::int64_t bytes = size_bytes(known->dtype);
+  bool empty = false;
   for (const std::int64_t d : shape) {
-    if (d < 0 || (d > 0 && bytes > size / d)) fail("has an impossible shape");
-    bytes *= d;
+    if (d < 0 || (d > 0 && bytes > std::numeric_limits<std::int64_t>::max() / d)) {
+      fail("has an impossible shape");
+    }
+    bytes *= std::max<std::int64_t>(1, d);
+    empty = empty || d == 0;
   }
+  if (empty) bytes = 0;
   if (bytes != offsets[1] - offsets[0]) {
     fail("has ", offsets[1] - offsets[0], " bytes, its shape needs ", bytes);
   }
@@ -143,7 +157,12 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Name
     parts.emplace_back(static_cast<const std::byte*>(tensor.data()),
                        static_cast<std::size_t>(bytes));
   }
-  std::string text = header.dump();
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const nlohmann::json::exception& error) {
+    throw FormatError(message(path.string(), ": a name or the metadata: ", error.what()));
+  }
   text.resize(static_cast<std::size_t>(round_up(static_cast<std::int64_t>(text.size()), 8)), ' ');
   std::byte length[8];
   for (std::size_t i = 0; i < 8; ++i) {

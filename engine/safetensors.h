@@ -11,8 +11,8 @@
 
 namespace msd {
 
-/// What a safetensors file holds (huggingface/safetensors, format.md: an 8-byte little-endian header
-/// length, a JSON header, then the tensors' bytes).
+/// What a safetensors file holds (huggingface/safetensors, format.md: an 8-byte little-endian
+/// header length, a JSON header, then the tensors' bytes).
 struct Safetensors {
   std::map<std::string, Tensor> tensors;  // contiguous, on the host
   std::map<std::string, std::string> metadata;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/schedule.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <numbers>
@@ -15,14 +16,20 @@ Schedule::Schedule(const ScheduleOptions& options, std::int64_t epochs,
   const auto require = [](bool condition, const std::string& text) {
     if (!condition) throw ConfigError(text);
   };
-  require(std::isfinite(options.lr) && options.lr > 0, message("--lr is ", options.lr, "; it must be positive"));
+  require(std::isfinite(options.lr) && options.lr > 0,
+          message("--lr is ", options.lr, "; it must be positive"));
   require(std::isfinite(options.gamma) && options.gamma > 0,
           message("--lr-gamma is ", options.gamma, "; it must be positive"));
   require(epochs >= 1, message("--epochs is ", epochs, "; it must be at least 1"));
-  require(std::isfinite(options.warmup_epochs) && options.warmup_epochs >= 0 &&
-              options.warmup_epochs <= static_cast<double>(epochs),
-          message("--warmup-epochs is ", options.warmup_epochs, "; it must be between 0 and ",
-                  epochs));
+  require(steps_per_epoch >= 1,
+          message("an epoch has ", steps_per_epoch, " steps; it needs at least one batch"));
+  for (const double share : options.milestones) {
+    require(share >= 0, message("--lr-milestones holds ", share, "; it must not be negative"));
+  }
+  require(
+      std::isfinite(options.warmup_epochs) && options.warmup_epochs >= 0 &&
+          options.warmup_epochs <= static_cast<double>(epochs),
+      message("--warmup-epochs is ", options.warmup_epochs, "; it must be between 0 and ", epochs));
 }
 
 double Schedule::lr(std::int64_t epoch, std::int64_t step) const {
@@ -34,13 +41,15 @@ double Schedule::lr(std::int64_t epoch, std::int64_t step) const {
     lr *= 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
   } else {
     for (const double share : options_.milestones) {
-      if (static_cast<double>(epoch) >= share * static_cast<double>(epochs_)) lr *= options_.gamma;
+      // 28 % of 25 epochs is 7, but 0.28 * 25 in double is a little more.
+      const double first = share * static_cast<double>(epochs_) * (1.0 - 1e-12);
+      if (static_cast<double>(epoch) >= first) lr *= options_.gamma;
     }
   }
   if (done < options_.warmup_epochs) {
     const double steps = options_.warmup_epochs * static_cast<double>(steps_per_epoch_);
     const double at = static_cast<double>(epoch * steps_per_epoch_ + step);
-    lr *= (at + 1.0) / steps;
+    lr *= std::min(1.0, (at + 1.0) / steps);
   }
   return lr;
 }
@@ -56,7 +65,8 @@ std::vector<double> parse_milestones(std::string_view text, std::int64_t epochs)
     double value = 0;
     const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value);
     if (error != std::errc() || end != digits.end() || !(value >= 0)) {
-      throw ConfigError(message("--lr-milestones: ", item, " is neither a percentage nor an epoch; ",
+      throw ConfigError(message("--lr-milestones: ", item,
+                                " is neither a percentage nor an epoch; ",
                                 "use a list like 50%,75% or 150,225"));
     }
     shares.push_back(percent ? value / 100.0 : value / static_cast<double>(epochs));

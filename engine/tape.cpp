@@ -123,14 +123,15 @@ void Tape::find_gradients() {
           gaps.size() == 1 && gaps[0].first == wanted.first && gaps[0].end == wanted.end;
       problem.accumulate = !untouched;
       if (problem.accumulate) {
-        MSD_CHECK(!node.is_root() || gaps.empty(), "two losses share a part of their logits");
+        MSD_CHECK(!node.is_root(), "two losses share a part of their logits");
         MSD_CHECK(!input.options.gradient_in_place, "a gradient in place has two readers");
         zero(i, problem.input, gaps);
       }
       of(problem.input).add(wanted);
       for (std::size_t q = 0; q < p; ++q) {
         const Node::Problem& earlier = node.problems[q];
-        if (earlier.active && earlier.wants_input_gradient && overlap(earlier.input, problem.input)) {
+        if (earlier.active && earlier.wants_input_gradient &&
+            overlap(earlier.input, problem.input)) {
           problem.wave = std::max(problem.wave, earlier.wave + 1);
         }
       }
@@ -173,7 +174,8 @@ void Tape::plan() {
       if (problem.wants_input_gradient) {
         gradients[static_cast<std::size_t>(problem.input.buffer)].touch(backward);
       }
-      if (!node.is_root()) gradients[static_cast<std::size_t>(problem.output.buffer)].touch(backward);
+      if (!node.is_root())
+        gradients[static_cast<std::size_t>(problem.output.buffer)].touch(backward);
     }
     for (const ScratchRequest& request : node.scratch(*this)) {
       scratch.push_back({static_cast<std::size_t>(i), request});
@@ -202,7 +204,8 @@ void Tape::plan() {
     const auto i = static_cast<std::int64_t>(s.node);
     const bool forward = s.request.phase != ScratchRequest::Phase::backward;
     const bool backward = s.request.phase != ScratchRequest::Phase::forward;
-    requests.push_back({s.request.bytes, forward ? i : last_step - i, backward ? last_step - i : i});
+    requests.push_back(
+        {s.request.bytes, forward ? i : last_step - i, backward ? last_step - i : i});
   }
   const MemoryPlan plan = plan_memory(requests);
   arena_ = Buffer(runtime_.allocator(), plan.total_bytes);

@@ -6,11 +6,11 @@
 
 namespace msd {
 
-#define MSD_OP(name, Args, cuda_state)                                  \
-  void name(ExecutionContext& context, std::span<const Args> group) {   \
-    for (const Args& args : group) args.check();                        \
-    if (context.device == DeviceType::cuda) return cuda::name(group);   \
-    context.cpu_ops->name(*context.pool, group);                        \
+#define MSD_OP(name, Args, cuda_state)                                \
+  void name(ExecutionContext& context, std::span<const Args> group) { \
+    for (const Args& args : group) args.check();                      \
+    if (context.device == DeviceType::cuda) return cuda::name(group); \
+    context.cpu_ops->name(*context.pool, group);                      \
   }
 #include "kernels/op_list.inc"
 #undef MSD_OP

@@ -53,10 +53,10 @@ std::string message(const Parts&... parts) {
 }  // namespace msd
 
 /// Checks a caller's duty; always on. MSD_CHECK(x.c > 0, "conv_forward: x has ", x.c, " channels").
-#define MSD_CHECK(condition, ...)                                                         \
-  do {                                                                                    \
-    if (!(condition)) {                                                                   \
-      throw ::msd::ShapeError(::msd::message(__VA_ARGS__, " [", #condition, ", ",         \
-                                             __FILE__, ":", __LINE__, "]"));              \
-    }                                                                                     \
+#define MSD_CHECK(condition, ...)                                                             \
+  do {                                                                                        \
+    if (!(condition)) {                                                                       \
+      throw ::msd::ShapeError(                                                                \
+          ::msd::message(__VA_ARGS__, " [", #condition, ", ", __FILE__, ":", __LINE__, "]")); \
+    }                                                                                         \
   } while (false)

@@ -26,8 +26,8 @@ struct OpTable;
 /// Not thread-safe: one context serves one thread at a time.
 struct ExecutionContext {
   DeviceType device = DeviceType::cpu;
-  cpu::ThreadPool* pool = nullptr;          // CPU: threads and their scratch memory
-  const cpu::OpTable* cpu_ops = nullptr;    // CPU: the bodies for one instruction set
+  cpu::ThreadPool* pool = nullptr;        // CPU: threads and their scratch memory
+  const cpu::OpTable* cpu_ops = nullptr;  // CPU: the bodies for one instruction set
 };
 
 // For each op of the list:

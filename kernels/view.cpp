@@ -63,8 +63,8 @@ View View::channels(std::int64_t first, std::int64_t count) const {
 }
 
 std::ostream& operator<<(std::ostream& out, const ConstView& view) {
-  return out << name(view.dtype) << '[' << view.n << ',' << view.h << ',' << view.w << ','
-             << view.c << " pitch " << view.pitch << ']';
+  return out << name(view.dtype) << '[' << view.n << ',' << view.h << ',' << view.w << ',' << view.c
+             << " pitch " << view.pitch << ']';
 }
 
 }  // namespace msd

@@ -90,8 +90,8 @@ class Builder {
     const std::int64_t size = buffer(input.buffer).size;
     const std::int64_t out = (size + 2 * (kernel / 2) - kernel) / stride + 1;
     if (stride > 1 && size < 2) {
-      throw ConfigError(message("--image-size ", config_.image_size, " is too small for ",
-                                scales(), " scales and a classifier: a map of ", size, "x", size,
+      throw ConfigError(message("--image-size ", config_.image_size, " is too small for ", scales(),
+                                " scales and a classifier: a map of ", size, "x", size,
                                 " would have to be halved"));
     }
     return out;
@@ -113,8 +113,8 @@ class Builder {
       const std::int64_t stride = scale == 0 && !imagenet_first ? 1 : 2;
       const std::int64_t kernel = imagenet_first ? 7 : 3;
       const std::string at = prefix + std::to_string(scale) + (imagenet_first ? "." : ".net.");
-      Feature to = new_buffer(conv_out_size(from, kernel, stride),
-                              config_.init_channels * factor(scale));
+      Feature to =
+          new_buffer(conv_out_size(from, kernel, stride), config_.init_channels * factor(scale));
       conv(at + "0", at + "1", from, to, kernel, stride).has_bias = imagenet_first;
       if (imagenet_first) {
         ++group_;
@@ -152,8 +152,8 @@ class Builder {
       }
       const std::int64_t k = has_finer ? channels / 2 : channels;
       if (has_finer) {
-        branches.push_back({at + "conv_down.net.", current(scale - 1), append(scale, k), scale - 1,
-                            k, 2});
+        branches.push_back(
+            {at + "conv_down.net.", current(scale - 1), append(scale, k), scale - 1, k, 2});
       }
       branches.push_back({at + "conv_normal.net.", current(scale), append(scale, k), scale, k, 1});
     }
@@ -243,7 +243,8 @@ Architecture make_architecture(const MsdnetConfig& config) { return Builder(conf
 std::vector<bool> required_operations(const Architecture& net,
                                       const std::vector<std::int64_t>& exits) {
   std::vector<Feature> wanted;
-  for (const std::int64_t exit : exits) wanted.push_back(net.logits.at(static_cast<std::size_t>(exit)));
+  for (const std::int64_t exit : exits)
+    wanted.push_back(net.logits.at(static_cast<std::size_t>(exit)));
   std::vector<bool> required(net.operations.size(), false);
   for (std::size_t i = net.operations.size(); i-- > 0;) {
     const Operation& op = net.operations[i];

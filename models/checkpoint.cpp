@@ -84,7 +84,13 @@ void write_checkpoint(const std::filesystem::path& path, const Network& network,
                                  {"mean", data.mean},
                                  {"std", data.std}}},
                                {"training", training}};
-  write_safetensors(path, tensors, {{"msd", json.dump()}});
+  std::string text;
+  try {
+    text = json.dump();
+  } catch (const nlohmann::json::exception& error) {
+    throw FormatError(message(path.string(), ": the metadata: ", error.what()));
+  }
+  write_safetensors(path, tensors, {{"msd", text}});
 }
 
 }  // namespace msd

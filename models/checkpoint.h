@@ -15,8 +15,8 @@ namespace msd {
 
 /// What a network must know of its data, beside its weights.
 struct DataDescription {
-  std::string dataset;                   // "cifar10"
-  std::vector<std::string> class_names;  // [classes], may be empty
+  std::string dataset;                                 // "cifar10"
+  std::vector<std::string> class_names;                // [classes], may be empty
   std::array<float, 3> mean{}, std{1.0f, 1.0f, 1.0f};  // per channel, grey levels
 };
 

@@ -110,8 +110,8 @@ void from_json(const nlohmann::json& json, MsdnetConfig& c) {
                          InputKind::cifar, InputKind::imagenet);
     c.image_size = json.value("image_size", d.image_size);
   } catch (const nlohmann::json::exception& error) {
-    throw ConfigError(message("the model configuration has a value of the wrong type: ",
-                              error.what()));
+    throw ConfigError(
+        message("the model configuration has a value of the wrong type: ", error.what()));
   }
   c.check();
 }

@@ -17,7 +17,8 @@ std::string_view name(InputKind kind);
 std::string_view name(StepMode mode);
 std::string_view name(PruneMode mode);
 
-/// Everything that shapes an MSDNet (Huang et al., ICLR 2018; DESIGN of the README's "The network").
+/// Everything that shapes an MSDNet (Huang et al., ICLR 2018; DESIGN of the README's "The
+/// network").
 struct MsdnetConfig {
   std::int64_t blocks = 10;  // one exit a block
   StepMode step_mode = StepMode::even;

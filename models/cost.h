@@ -20,12 +20,12 @@ std::int64_t parameters(const Operation& op);
 
 /// Cost of leaving at an exit, one image, everything before it included.
 struct ExitCost {
-  std::int64_t ops = 0;              // plain: all scales of every layer so far
-  std::int64_t mul_adds = 0;         // plain
-  std::int64_t ops_lazy = 0;         // only what this exit and the earlier ones depend on
-  std::int64_t mul_adds_lazy = 0;    // what early-exit inference executes
-  std::int64_t mul_adds_direct = 0;  // only what this exit depends on: no earlier classifier
-  std::int64_t params = 0;           // plain, earlier classifiers included
+  std::int64_t ops = 0;               // plain: all scales of every layer so far
+  std::int64_t mul_adds = 0;          // plain
+  std::int64_t ops_lazy = 0;          // only what this exit and the earlier ones depend on
+  std::int64_t mul_adds_lazy = 0;     // what early-exit inference executes
+  std::int64_t mul_adds_direct = 0;   // only what this exit depends on: no earlier classifier
+  std::int64_t params = 0;            // plain, earlier classifiers included
   std::int64_t activation_elems = 0;  // values written so far, plain: what training keeps
 };
 

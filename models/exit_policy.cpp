@@ -36,8 +36,8 @@ Thresholds fit_thresholds(const ExitRecords& records, const std::vector<double>&
   std::vector<std::int64_t> left(static_cast<std::size_t>(samples));
   for (std::int64_t i = 0; i < samples; ++i) left[static_cast<std::size_t>(i)] = i;
   for (std::int64_t exit = 0; exit + 1 < exits; ++exit) {
-    const auto quota = static_cast<std::int64_t>(std::floor(
-        static_cast<double>(samples) * shares[static_cast<std::size_t>(exit)]));
+    const auto quota = static_cast<std::int64_t>(
+        std::floor(static_cast<double>(samples) * shares[static_cast<std::size_t>(exit)]));
     const std::int64_t leave = std::min(quota, static_cast<std::int64_t>(left.size()));
     if (leave == 0) continue;
     std::vector<float> confidences;

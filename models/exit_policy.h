@@ -39,8 +39,8 @@ std::vector<double> budget_points();
 /// takes all and has 0.
 using Thresholds = std::vector<float>;
 
-/// Thresholds that let floor(samples*shares[k]) of the samples still there leave at exit k, those of
-/// the highest confidence; equal confidences leave together; where fewer are left, all leave.
+/// Thresholds that let floor(samples*shares[k]) of the samples still there leave at exit k, those
+/// of the highest confidence; equal confidences leave together; where fewer are left, all leave.
 Thresholds fit_thresholds(const ExitRecords& records, const std::vector<double>& shares);
 
 /// The first exit whose threshold the sample's confidence reaches.
@@ -48,8 +48,8 @@ std::int64_t leaving_exit(const ExitRecords& records, std::int64_t sample,
                           const Thresholds& thresholds);
 
 struct BudgetResult {
-  double accuracy = 0.0;   // in [0, 1]
-  double mean_cost = 0.0;  // of costs, a sample
+  double accuracy = 0.0;       // in [0, 1]
+  double mean_cost = 0.0;      // of costs, a sample
   std::vector<double> shares;  // of samples that leave at each exit, in [0, 1]
 };
 

@@ -14,7 +14,7 @@ namespace msd {
 /// Sums over samples from which an epoch's figures are made; each vector has one value an exit.
 struct ExitCounts {
   std::int64_t samples = 0;
-  std::vector<double> loss_sum;  // cross-entropy
+  std::vector<double> loss_sum;                                        // cross-entropy
   std::vector<std::int64_t> top1, top5, ensemble_top1, ensemble_top5;  // correct samples
 
   explicit ExitCounts(std::int64_t exits = 0);

@@ -42,8 +42,8 @@ Network::Network(const MsdnetConfig& config, Allocator& allocator, DType dtype)
     } else if (op.kind == Kind::linear) {
       ids.weight = parameters_.add_parameter(
           op.name + ".weight", {op.output.channels, op.input.channels}, ParameterLayout::plain);
-      ids.bias =
-          parameters_.add_parameter(op.name + ".bias", {op.output.channels}, ParameterLayout::plain);
+      ids.bias = parameters_.add_parameter(op.name + ".bias", {op.output.channels},
+                                           ParameterLayout::plain);
     }
     ids_.push_back(ids);
   }

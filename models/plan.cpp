@@ -32,8 +32,8 @@ void fold_batchnorm(const Operation& op, const ParameterSet& set,
   const T* own_bias = ids.bias >= 0 ? vector(set.value(ids.bias)) : nullptr;
   const std::int64_t per_output = op.conv.weight_elems() / op.conv.cout;
   for (std::int64_t o = 0; o < op.conv.cout; ++o) {
-    const double scale = static_cast<double>(gamma[o]) /
-                         std::sqrt(static_cast<double>(var[o]) + kBatchNormEpsilon);
+    const double scale =
+        static_cast<double>(gamma[o]) / std::sqrt(static_cast<double>(var[o]) + kBatchNormEpsilon);
     const double shift = own_bias != nullptr ? static_cast<double>(own_bias[o]) : 0.0;
     bias[o] = static_cast<T>(static_cast<double>(beta[o]) +
                              (shift - static_cast<double>(mean[o])) * scale);
@@ -59,7 +59,8 @@ Plan::Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> e
   const std::size_t count = architecture_.operations.size();
   std::vector<bool> done(count, false);
   for (std::size_t s = 0; s < exits_.size(); ++s) {
-    const std::vector<std::int64_t> so_far(exits_.begin(), exits_.begin() + static_cast<std::ptrdiff_t>(s) + 1);
+    const std::vector<std::int64_t> so_far(exits_.begin(),
+                                           exits_.begin() + static_cast<std::ptrdiff_t>(s) + 1);
     const std::vector<bool> required = required_operations(architecture_, so_far);
     std::vector<std::size_t> stage;
     for (std::size_t i = 0; i < count; ++i) {
@@ -85,11 +86,10 @@ Plan::Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> e
       weights_[i] = {copy_of(set.value(ids.weight), op.input.channels * op.output.channels),
                      copy_of(set.value(ids.bias), op.output.channels)};
     } else if (op.kind == Kind::conv_bn_relu) {
-      const Tensor weight =
-          Tensor::empty(runtime.allocator(), {op.conv.weight_elems()}, dtype_);
+      const Tensor weight = Tensor::empty(runtime.allocator(), {op.conv.weight_elems()}, dtype_);
       const Tensor bias = Tensor::empty(runtime.allocator(), {op.conv.cout}, dtype_);
-      const Tensor packed = Tensor::empty(
-          runtime.allocator(), {conv_packed_elems(op.conv, ConvPass::forward)}, dtype_);
+      const Tensor packed = Tensor::empty(runtime.allocator(),
+                                          {conv_packed_elems(op.conv, ConvPass::forward)}, dtype_);
       if (dtype_ == DType::f64) {
         fold_batchnorm(op, set, ids, weight.span<double>().data(), bias.span<double>().data());
       } else {
@@ -113,6 +113,8 @@ std::int64_t Plan::mul_adds(std::int64_t stage) const {
   }
   return total;
 }
+
+std::int64_t preferred_batch(const Runtime& runtime) { return 8 * runtime.threads(); }
 
 PlanSession::PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch)
     : runtime_(runtime), plan_(plan), batch_(batch) {
@@ -147,8 +149,12 @@ PlanSession::PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch)
   std::vector<std::size_t> request_of(net.buffers.size());
   const auto shape = [&](std::size_t b) {
     const FeatureBuffer& buffer = net.buffers[b];
-    return View{nullptr,     plan.dtype_,     batch,
-                buffer.size, buffer.size,     buffer.channels,
+    return View{nullptr,
+                plan.dtype_,
+                batch,
+                buffer.size,
+                buffer.size,
+                buffer.channels,
                 row_pitch(buffer.channels, plan.dtype_)};
   };
   for (std::size_t b = 0; b < net.buffers.size(); ++b) {

@@ -23,6 +23,13 @@ MsdnetConfig tiny(std::int64_t classes) {
   return c;
 }
 
+MsdnetConfig quick() {
+  MsdnetConfig c = cifar(10, 4, StepMode::lin_grow, 1, 1);
+  c.init_channels = 8;
+  c.growth_rate = 4;
+  return c;
+}
+
 MsdnetConfig imagenet(std::int64_t step) {
   MsdnetConfig c = cifar(1000, 5, StepMode::even, step, step);
   c.init_channels = 32;
@@ -39,14 +46,12 @@ MsdnetConfig imagenet(std::int64_t step) {
 const std::vector<Preset>& presets() {
   static const std::vector<Preset> all = {
       {"cifar10-tiny", "3 exits, 12 M mul-adds: trains on a CPU in minutes", tiny(10)},
+      {"cifar10-quick", "4 exits, 18 M mul-adds: the quickstart's network", quick()},
       {"cifar10-anytime10", "10 exits (paper, anytime prediction)",
        cifar(10, 10, StepMode::even, 2, 4)},
-      {"cifar10-batch5", "5 exits (paper, budgeted batch)",
-       cifar(10, 5, StepMode::lin_grow, 1, 1)},
-      {"cifar10-batch7", "7 exits (paper, budgeted batch)",
-       cifar(10, 7, StepMode::lin_grow, 1, 1)},
-      {"cifar10-batch8", "8 exits (paper, budgeted batch)",
-       cifar(10, 8, StepMode::lin_grow, 1, 1)},
+      {"cifar10-batch5", "5 exits (paper, budgeted batch)", cifar(10, 5, StepMode::lin_grow, 1, 1)},
+      {"cifar10-batch7", "7 exits (paper, budgeted batch)", cifar(10, 7, StepMode::lin_grow, 1, 1)},
+      {"cifar10-batch8", "8 exits (paper, budgeted batch)", cifar(10, 8, StepMode::lin_grow, 1, 1)},
       {"cifar100-anytime7", "7 exits of the paper's CIFAR-100 anytime network",
        cifar(100, 7, StepMode::even, 2, 4)},
       {"cifar100-anytime10", "10 exits (paper, anytime prediction)",

@@ -23,8 +23,8 @@ TrainingGraph::TrainingGraph(Runtime& runtime, Network& network, std::int64_t ba
   const Architecture& net = network.architecture();
   if (batch < 1) throw ConfigError(message("--batch-size is ", batch, "; it must be at least 1"));
   if (static_cast<std::int64_t>(exit_weights.size()) != net.exits()) {
-    throw ConfigError(message("--exit-weights has ", exit_weights.size(), " values but the network ",
-                              net.exits(), " exits"));
+    throw ConfigError(message("--exit-weights has ", exit_weights.size(),
+                              " values but the network ", net.exits(), " exits"));
   }
   for (std::size_t b = 0; b < net.buffers.size(); ++b) {
     const FeatureBuffer& buffer = net.buffers[b];
@@ -74,8 +74,9 @@ void TrainingGraph::record_convolutions(const Operations& group) {
       throw ConfigError(message("--batch-size ", batch_, ": batch norm needs two values a channel ",
                                 "and the network ends in maps of 1x1; use at least 2"));
     }
-    raw.push_back(tape_.buffer(batch_, size, size, op.output.channels,
-                               {.requires_gradient = true, .keep = false, .gradient_in_place = true}));
+    raw.push_back(
+        tape_.buffer(batch_, size, size, op.output.channels,
+                     {.requires_gradient = true, .keep = false, .gradient_in_place = true}));
     convolutions.add(variable(op.input), raw.back(), op.conv,
                      {network_.of(i).weight, network_.of(i).bias});
   }

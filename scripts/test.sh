@@ -37,7 +37,8 @@ jobs=${jobs:-$(default_jobs)}
 
 detect_distro
 say "== set-up ($distro, $jobs jobs)"
-packages_log=$(mktemp)
+mkdir -p build-cpu
+packages_log=build-cpu/packages.log
 require_packages "$packages_log" "${build_packages[@]}" "${test_packages[@]}"
 # shellcheck disable=SC2046
 want_packages "$packages_log" $(check_packages)

@@ -12,12 +12,12 @@ namespace msd {
 
 void DataOptions::add_to(CLI::App& app, bool for_training) {
   const std::string group = "Data";
-  dataset_option_ = app.add_option("--dataset", dataset_, "synthetic (built in), cifar10 or cifar100")
-                        ->check(CLI::IsMember({"synthetic", "cifar10", "cifar100"}))
-                        ->capture_default_str()
-                        ->group(group);
-  data_option_ =
-      app.add_option("--data", data_, "Folder of the binary CIFAR files")->group(group);
+  dataset_option_ =
+      app.add_option("--dataset", dataset_, "synthetic (built in), cifar10 or cifar100")
+          ->check(CLI::IsMember({"synthetic", "cifar10", "cifar100"}))
+          ->capture_default_str()
+          ->group(group);
+  data_option_ = app.add_option("--data", data_, "Folder of the binary CIFAR files")->group(group);
   app.add_option("--split", split_, "Take the training and hold-out images from this split.json")
       ->group(group);
   if (!for_training) return;
@@ -55,7 +55,8 @@ Dataset DataOptions::load(Runtime& runtime) const {
     return make_synthetic(options, runtime.context().pool);
   }
   if (data_.empty()) {
-    throw ConfigError("--dataset " + dataset_ + " needs --data DIR, the folder of its binary files");
+    throw ConfigError("--dataset " + dataset_ +
+                      " needs --data DIR, the folder of its binary files");
   }
   return load_cifar(dataset_ == "cifar10" ? Cifar::cifar10 : Cifar::cifar100, data_);
 }
@@ -63,7 +64,8 @@ Dataset DataOptions::load(Runtime& runtime) const {
 Split DataOptions::split(const Dataset& data) const {
   if (!split_.empty()) return load_split(split_, data);
   const std::int64_t holdout = holdout_ == -1 ? data.train.size() / 10 : holdout_;
-  return make_split(data, holdout, holdout_mode_ == "last" ? HoldoutMode::last : HoldoutMode::random,
+  return make_split(data, holdout,
+                    holdout_mode_ == "last" ? HoldoutMode::last : HoldoutMode::random,
                     static_cast<std::uint64_t>(holdout_seed_));
 }
 
@@ -110,10 +112,14 @@ double parse_quantity(const std::string& text, const std::string& option) {
   const auto [next, error] = std::from_chars(text.data(), end, value);
   double unit = 1;
   const std::string suffix(next, end);
-  if (suffix == "k" || suffix == "K") unit = 1e3;
-  else if (suffix == "M") unit = 1e6;
-  else if (suffix == "G") unit = 1e9;
-  else if (!suffix.empty()) unit = 0;
+  if (suffix == "k" || suffix == "K")
+    unit = 1e3;
+  else if (suffix == "M")
+    unit = 1e6;
+  else if (suffix == "G")
+    unit = 1e9;
+  else if (!suffix.empty())
+    unit = 0;
   if (error != std::errc() || unit == 0 || !std::isfinite(value) || value <= 0) {
     throw ConfigError(message(option, " is ", text, "; give a positive number, with k, M or G"));
   }

@@ -12,12 +12,12 @@ Evaluation evaluate(Runtime& runtime, const Network& network, const ImageSet& se
                     std::int64_t batch) {
   const Plan plan(runtime, network);
   LoaderOptions options;
-  options.batch_size = batch;
+  options.batch_size = batch > 0 ? batch : preferred_batch(runtime);
   options.dtype = plan.dtype();
   options.mean = description.mean;
   options.std = description.std;
   Loader loader(set, indices, options);
-  Evaluator evaluator(runtime, plan, batch);
+  Evaluator evaluator(runtime, plan, options.batch_size);
   loader.start_epoch(0);
   while (const Batch* next = loader.next()) evaluator.add(next->images, next->labels);
   return {evaluator.records(), evaluator.counts()};

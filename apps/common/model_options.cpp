@@ -16,7 +16,8 @@ std::vector<std::int64_t> parse_factors(const std::string& text, const std::stri
     std::int64_t value = 0;
     const auto [next, error] = std::from_chars(at, end, value);
     if (error != std::errc() || (next != end && *next != '-')) {
-      throw ConfigError(message(option, " is ", text, "; give numbers like 1-2-4, finest scale first"));
+      throw ConfigError(
+          message(option, " is ", text, "; give numbers like 1-2-4, finest scale first"));
     }
     factors.push_back(value);
     if (next == end) return factors;
@@ -31,7 +32,7 @@ void ModelOptions::add_to(CLI::App& app) {
   preset_option_ = app.add_option("--preset", preset_, "Named network: " + names)
                        ->capture_default_str()
                        ->group(group);
-  const auto number = [&](const char* name, std::int64_t MsdnetConfig::* field, const char* text) {
+  const auto number = [&](const char* name, std::int64_t MsdnetConfig::*field, const char* text) {
     const CLI::Option* option = app.add_option(name, values_.*field, text)->group(group);
     overrides_.push_back({option, [this, field](MsdnetConfig& c) { c.*field = values_.*field; }});
     return option;
@@ -66,15 +67,13 @@ void ModelOptions::add_to(CLI::App& app) {
                           c.bottleneck_factors =
                               parse_factors(bottleneck_factors_, "--bottleneck-factors");
                         }});
-  const CLI::Option* bottleneck =
-      app.add_flag("--bottleneck,!--no-bottleneck", values_.bottleneck,
-                   "1x1 convolutions before the 3x3 ones, or none")
-          ->group(group);
+  const CLI::Option* bottleneck = app.add_flag("--bottleneck,!--no-bottleneck", values_.bottleneck,
+                                               "1x1 convolutions before the 3x3 ones, or none")
+                                      ->group(group);
   overrides_.push_back(
       {bottleneck, [this](MsdnetConfig& c) { c.bottleneck = values_.bottleneck; }});
-  choice("--prune", prune_, "Where the finer scales end", {"max", "min"}, [this](MsdnetConfig& c) {
-    c.prune = prune_ == "max" ? PruneMode::max : PruneMode::min;
-  });
+  choice("--prune", prune_, "Where the finer scales end", {"max", "min"},
+         [this](MsdnetConfig& c) { c.prune = prune_ == "max" ? PruneMode::max : PruneMode::min; });
   const CLI::Option* reduction =
       app.add_option("--reduction", values_.reduction,
                      "Share of the channels a transition keeps; 0: no transitions")

@@ -17,8 +17,8 @@ class ModelOptions {
   void add_to(CLI::App& app);
 
   /// `base` (a checkpoint's configuration) or the preset, with what the command line says put over
-  /// it. dataset_classes: used where neither --classes nor `base` says otherwise. Throws ConfigError
-  /// for a configuration that cannot be built.
+  /// it. dataset_classes: used where neither --classes nor `base` says otherwise. Throws
+  /// ConfigError for a configuration that cannot be built.
   MsdnetConfig resolve(const std::optional<MsdnetConfig>& base,
                        std::optional<std::int64_t> dataset_classes) const;
   /// True where the command line names a preset or any field.

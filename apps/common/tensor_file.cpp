@@ -28,11 +28,10 @@ const Tensor& require_tensor(const Safetensors& file, const std::string& path,
   return found->second;
 }
 
-std::int64_t count_planar_images(const Tensor& planar, std::int64_t size,
-                                 const std::string& path) {
+std::int64_t count_planar_images(const Tensor& planar, std::int64_t size, const std::string& path) {
   const std::vector<std::int64_t>& shape = planar.shape();
-  const bool fits = shape.size() == 4 && shape[0] > 0 && shape[1] == 3 && shape[2] == size &&
-                    shape[3] == size;
+  const bool fits =
+      shape.size() == 4 && shape[0] > 0 && shape[1] == 3 && shape[2] == size && shape[3] == size;
   const bool is_float = planar.dtype() == DType::f32 || planar.dtype() == DType::f64;
   if (!fits || !is_float) {
     throw FormatError(message(path, ": `input` is not F32 or F64 [n,3,", size, ",", size,

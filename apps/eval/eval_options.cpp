@@ -11,8 +11,9 @@ void EvalOptions::add_to(CLI::App& app) {
       ->required()
       ->group("Network");
   runtime.add_to(app);
-  app.add_option("--batch-size", batch_size, "Images evaluated at once; changes no result")
-      ->check(CLI::Range(1, 65536))
+  app.add_option("--batch-size", batch_size,
+                 "Images evaluated at once, 0: 8 a thread; changes no result")
+      ->check(CLI::Range(0, 65536))
       ->capture_default_str()
       ->group("Execution");
 
@@ -55,6 +56,7 @@ void EvalOptions::add_to(CLI::App& app) {
                             ->group("Output");
   app.add_flag("--json", json_, "The same as --format json")->excludes(format)->group("Output");
   model.add_to(app);
+  app.get_option("--preset")->default_str("the checkpoint's network");
 }
 
 ReportFormat EvalOptions::format() const {

@@ -27,7 +27,7 @@ class EvalOptions {
   ModelOptions model;
   DataOptions data;
   std::string mode = "anytime", part = "test", fit_part = "holdout", output;
-  std::int64_t time_images = 100, batch_size = 64;
+  std::int64_t time_images = 100, batch_size = 0;  // 0: preferred_batch()
 
  private:
   const CLI::App* app_ = nullptr;

@@ -4,83 +4,82 @@
 namespace msd {
 namespace {
 
+using Names = std::vector<std::string>;
+
 // Of several options at most one may be given.
-void exclude_each_other(const std::vector<CLI::Option*>& options) {
-  for (std::size_t i = 0; i < options.size(); ++i) {
-    for (std::size_t j = i + 1; j < options.size(); ++j) options[i]->excludes(options[j]);
+void exclude_each_other(CLI::App& app, const Names& names) {
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    for (std::size_t j = i + 1; j < names.size(); ++j) {
+      app.get_option(names[i])->excludes(app.get_option(names[j]));
+    }
   }
+}
+
+void exclude(CLI::App& app, const std::string& name, const Names& others) {
+  for (const std::string& other : others) app.get_option(name)->excludes(app.get_option(other));
 }
 
 }  // namespace
 
 void InferOptions::add_inputs(CLI::App& app) {
-  CLI::Option* files =
-      app.add_option("images", inputs, "Image files (JPEG, PNG, BMP, PPM), or folders of them")
-          ->group("Input");
+  app.add_option("images", inputs, "Image files (JPEG, PNG, BMP, PPM), or folders of them")
+      ->group("Input");
   data.add_to(app, /*for_training=*/false);
-  CLI::Option* part = app.add_option("--part", this->part, "Which images of the data set")
-                          ->check(CLI::IsMember({"test", "holdout", "train"}))
-                          ->capture_default_str()
-                          ->group("Data");
-  std::vector<CLI::Option*> of_dataset = {part};
   for (const char* name : {"--dataset", "--data", "--split"}) {
-    of_dataset.push_back(app.get_option(name)->default_str("the checkpoint's"));
+    app.get_option(name)->default_str("the checkpoint's");
   }
-  CLI::Option* limit = app.add_option("--limit", this->limit, "Only the first so many images")
-                           ->check(CLI::PositiveNumber)
-                           ->default_str("all")
-                           ->group("Input");
-  CLI::Option* tensors =
-      app.add_option("--tensors", this->tensors,
-                     "Instead of images: safetensors with normalised `input` [n,3,h,w]")
-          ->group("Input");
-  CLI::Option* logits =
-      app.add_option("--logits", this->logits,
-                     "With --tensors: safetensors to write logits1, logits2, ... to")
-          ->group("Input");
-  tensors->needs(logits)->excludes(limit)->excludes(files);
-  logits->needs(tensors);
-  for (CLI::Option* option : of_dataset) {
-    files->excludes(option);
-    tensors->excludes(option);
-  }
+  app.add_option("--part", part, "Which images of the data set")
+      ->check(CLI::IsMember({"test", "holdout", "train"}))
+      ->capture_default_str()
+      ->group("Data");
+  app.add_option("--limit", limit, "Only the first so many images")
+      ->check(CLI::PositiveNumber)
+      ->default_str("all")
+      ->group("Input");
+  app.add_option("--tensors", tensors,
+                 "Instead of images: safetensors with normalised `input` [n,3,h,w]")
+      ->group("Input");
+  app.add_option("--logits", logits,
+                 "With --tensors: safetensors to write logits1, logits2, ... to")
+      ->needs(app.get_option("--tensors"))
+      ->group("Input");
+  app.get_option("--tensors")->needs(app.get_option("--logits"));
+  const Names of_dataset = {"--dataset", "--data", "--split", "--part"};
+  exclude(app, "images", of_dataset);
+  exclude(app, "--tensors", of_dataset);
+  exclude(app, "--tensors", {"images", "--limit"});
 }
 
 void InferOptions::add_rules(CLI::App& app) {
   const std::string group = "Exit rule (default: all exits run, the last one answers)";
-  CLI::Option* threshold =
-      app.add_option("--threshold", this->threshold,
-                     "Leave at the first exit that is at least so confident, 0 to 1")
-          ->check(CLI::Range(0.0, 1.0))
-          ->group(group);
-  CLI::Option* thresholds =
-      app.add_option("--thresholds", this->thresholds,
-                     "Thresholds of msd-eval --mode budget; with --budget or --p")
-          ->group(group);
-  CLI::Option* budget =
-      app.add_option("--budget", this->budget,
-                     "Mean mul-adds a sample may cost, as 20M: picks from --thresholds")
-          ->group(group);
-  CLI::Option* p =
-      app.add_option("--p", this->p, "Point of --thresholds by its p; 1: balanced")->group(group);
-  CLI::Option* exit = app.add_option("--exit", this->exit,
-                                     "Only this exit, from 1, without the classifiers before it")
-                          ->check(CLI::PositiveNumber)
-                          ->group(group);
-  CLI::Option* deadline =
-      app.add_option("--deadline-ms", this->deadline_ms,
-                     "Go on while the next exit is expected in time; the first always runs")
-          ->check(CLI::PositiveNumber)
-          ->group(group);
-  CLI::Option* all =
-      app.add_flag("--all-exits", all_exits, "Answer at every exit, not only at the last one")
-          ->group(group);
-  exclude_each_other({threshold, thresholds, exit, deadline, all});
-  budget->needs(thresholds)->excludes(p);
-  p->needs(thresholds);
-  for (CLI::Option* rule : {threshold, thresholds, deadline, all}) {
-    app.get_option("--tensors")->excludes(rule);
-  }
+  app.add_option("--threshold", threshold,
+                 "Leave at the first exit that is at least so confident, 0 to 1")
+      ->check(CLI::Range(0.0, 1.0))
+      ->group(group);
+  app.add_option("--thresholds", thresholds,
+                 "Thresholds of msd-eval --mode budget; with --budget or --p")
+      ->group(group);
+  app.add_option("--budget", budget,
+                 "Mean mul-adds a sample may cost, as 20M: picks from --thresholds")
+      ->needs(app.get_option("--thresholds"))
+      ->group(group);
+  app.add_option("--p", p, "Point of --thresholds by its p; 1: balanced")
+      ->needs(app.get_option("--thresholds"))
+      ->group(group);
+  app.add_option("--exit", exit, "Only this exit, from 1, without the classifiers before it")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_option("--deadline-ms", deadline_ms,
+                 "Go on while the next exit is expected in time; the first always runs")
+      ->check(CLI::PositiveNumber)
+      ->group(group);
+  app.add_flag("--all-exits", all_exits, "Answer at every exit, not only at the last one")
+      ->group(group);
+  const Names rules = {"--threshold", "--thresholds", "--deadline-ms", "--all-exits"};
+  exclude_each_other(app, rules);
+  exclude(app, "--exit", rules);
+  exclude(app, "--tensors", rules);
+  exclude_each_other(app, {"--budget", "--p"});
 }
 
 void InferOptions::add_to(CLI::App& app) {
@@ -105,6 +104,7 @@ void InferOptions::add_to(CLI::App& app) {
       ->capture_default_str()
       ->group("Execution");
   model.add_to(app);
+  app.get_option("--preset")->default_str("the checkpoint's network");
   app.callback([this] {
     if (given("--thresholds") && !given("--budget") && !given("--p")) {
       throw CLI::RequiredError("--thresholds needs --budget or --p, which");

@@ -4,6 +4,7 @@
 namespace msd {
 
 void TrainCommand::add_to(CLI::App& app) {
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   model.add_to(app);
   data.add_to(app, /*for_training=*/true);
   training.add_to(app);

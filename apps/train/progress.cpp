@@ -50,7 +50,8 @@ void Progress::draw(const Step& step) const {
   const double done = static_cast<double>(step.step) / static_cast<double>(steps_);
   const std::int64_t run_done = step.epoch * steps_ + step.step - first_;
   const std::int64_t run_left = epochs_ * steps_ - step.epoch * steps_ - step.step;
-  const double eta = (done_seconds_ + step.seconds) / static_cast<double>(std::max<std::int64_t>(1, run_done)) *
+  const double eta = (done_seconds_ + step.seconds) /
+                     static_cast<double>(std::max<std::int64_t>(1, run_done)) *
                      static_cast<double>(run_left);
   double loss = 0.0;
   for (const double exit : step.counts.mean_losses()) loss += exit;
@@ -60,10 +61,10 @@ void Progress::draw(const Step& step) const {
     text += "[" + std::string(static_cast<std::size_t>(filled), '=') +
             std::string(static_cast<std::size_t>(kBarWidth - filled), ' ') + "] ";
   }
-  text += message(static_cast<int>(100.0 * done), "%  loss ", fixed(loss, 3), "  ",
-                  fixed(static_cast<double>(step.images) / step.seconds, 0), " images/s  data ",
-                  fixed(100.0 * step.wait_seconds / step.seconds, 0), "%  ETA ",
-                  human_duration(eta));
+  text +=
+      message(static_cast<int>(100.0 * done), "%  loss ", fixed(loss, 3), "  ",
+              fixed(static_cast<double>(step.images) / step.seconds, 0), " images/s  data ",
+              fixed(100.0 * step.wait_seconds / step.seconds, 0), "%  ETA ", human_duration(eta));
   if (style_ == Style::bar) {
     std::cout << '\r' << text << "\033[K" << std::flush;
   } else {
@@ -82,8 +83,8 @@ void Progress::finish_epoch(const nlohmann::json& line) {
   std::cout << "epoch " << line.at("epoch") << '/' << epochs_ << "  lr "
             << line.at("lr").get<double>() << "  "
             << fixed(line.at("images_per_second").get<double>(), 0) << " images/s  loss "
-            << fixed(line.at("train").at("loss").get<double>(), 3) << "  top-1 % of each exit: train "
-            << joined(line.at("train").at("top1"));
+            << fixed(line.at("train").at("loss").get<double>(), 3)
+            << "  top-1 % of each exit: train " << joined(line.at("train").at("top1"));
   for (const char* part : {"holdout", "test"}) {
     if (line.contains(part)) std::cout << " | " << part << ' ' << joined(line.at(part).at("top1"));
   }

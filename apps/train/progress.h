@@ -35,9 +35,9 @@ class Progress {
 
   Style style_;
   std::int64_t epochs_ = 0, steps_ = 0;
-  std::int64_t first_ = 0;       // steps of the run done before this process
-  double done_seconds_ = 0.0;    // of this process's finished epochs
-  double drawn_at_ = 0.0;        // seconds of the epoch when last drawn
+  std::int64_t first_ = 0;     // steps of the run done before this process
+  double done_seconds_ = 0.0;  // of this process's finished epochs
+  double drawn_at_ = 0.0;      // seconds of the epoch when last drawn
 };
 
 }  // namespace msd

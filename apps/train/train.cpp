@@ -31,7 +31,8 @@ void prepare_folder(const TrainCommand& command) {
   for (const char* name : {"checkpoint-latest.safetensors", "checkpoint-best.safetensors"}) {
     if (!fs::exists(folder / name)) continue;
     if (!command.overwrite) {
-      throw ConfigError(message("--run-dir ", folder.string(), " already holds a run; use --resume ",
+      throw ConfigError(message("--run-dir ", folder.string(),
+                                " already holds a run; use --resume ",
                                 "to continue it, --overwrite to start anew, or another folder"));
     }
     fs::remove(folder / name);
@@ -62,8 +63,9 @@ int train(const TrainCommand& command) {
   const Split split = command.data.split(data);
   std::optional<Checkpoint> start;
   if (!command.weights.empty()) start = read_checkpoint(command.weights);
-  const std::optional<MsdnetConfig> base =
-      resumed.has_value() ? resumed->config : start.has_value() ? start->config : std::nullopt;
+  const std::optional<MsdnetConfig> base = resumed.has_value() ? resumed->config
+                                           : start.has_value() ? start->config
+                                                               : std::nullopt;
   const MsdnetConfig config = command.model.resolve(base, data.classes());
   require_fit(config, data);
 
@@ -77,9 +79,9 @@ int train(const TrainCommand& command) {
     if (!before.is_object() || *resumed->config != config ||
         before.at("options") != stored.at("options") ||
         before.at("data_fingerprint") != stored.at("data_fingerprint")) {
-      const nlohmann::json patch = nlohmann::json::diff(
-          {{"model", *resumed->config}, {"training", before}},
-          {{"model", config}, {"training", stored}});
+      const nlohmann::json patch =
+          nlohmann::json::diff({{"model", *resumed->config}, {"training", before}},
+                               {{"model", config}, {"training", stored}});
       std::string changed;
       for (const auto& change : patch) {
         const auto path = change.at("path").get<std::string>();
@@ -87,8 +89,9 @@ int train(const TrainCommand& command) {
           changed += " " + path;
         }
       }
-      throw ConfigError("--resume continues with the options the run began with, but these differ:" +
-                        changed + "; leave them out or start a new run");
+      throw ConfigError(
+          "--resume continues with the options the run began with, but these differ:" + changed +
+          "; leave them out or start a new run");
     }
     resumed->load_weights(network);
     resumed->load_velocities(network);
@@ -99,23 +102,23 @@ int train(const TrainCommand& command) {
     network.initialize(command.training.seed, command.training.initialization());
   }
 
-  const TrainingRun run = {*runtime, network, data,   split, command.training, command.workers,
-                           folder,   stored};
+  const TrainingRun run = {*runtime,         network,         data,   split,
+                           command.training, command.workers, folder, stored};
   Progress progress(Progress::choose(command.json));
   Trainer trainer(run, progress);  // before the folder is touched: checks what does not fit
   prepare_folder(command);
   save_split((folder / "split.json").string(), data, split);
-  write_file_atomically(
-      folder / "config.json",
-      nlohmann::json{{"model", config}, {"training", stored.at("options")}, {"data", stored.at("data")}}
-              .dump(2) +
-          "\n");
+  write_file_atomically(folder / "config.json", nlohmann::json{{"model", config},
+                                                               {"training", stored.at("options")},
+                                                               {"data", stored.at("data")}}
+                                                        .dump(2) +
+                                                    "\n");
   if (!command.json) print_start(run, config);
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);
   if (!trainer.run(state, stop_requested)) {
-    std::cerr << "msd-train: stopped; " << latest.string()
-              << " is saved, continue with --run-dir " << folder.string() << " --resume\n";
+    std::cerr << "msd-train: stopped; " << latest.string() << " is saved, continue with --run-dir "
+              << folder.string() << " --resume\n";
     return 130;
   }
   return 0;

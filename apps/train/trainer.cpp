@@ -41,7 +41,8 @@ nlohmann::json figures(const ExitCounts& counts, const std::vector<double>& exit
           {"ensemble_top5", accuracy.ensemble_top5}};
 }
 
-// metrics.jsonl with only the epochs before `epoch`: a run resumed from there writes the rest again.
+// metrics.jsonl with only the epochs before `epoch`: a run resumed from there writes the rest
+// again.
 void trim_metrics(const std::filesystem::path& path, std::int64_t epoch) {
   std::string kept;
   if (epoch > 0 && std::filesystem::exists(path)) {
@@ -146,11 +147,11 @@ void Trainer::step(const Batch& batch, double lr) {
   if (!std::isfinite(training.loss())) {
     const ParameterSet& set = run_.network.parameters();
     const std::int64_t bad = first_not_finite(context, set.gradients());
-    throw Error(message("the loss is ", training.loss(), " at step ", state_.step + 1, " of epoch ",
-                        state_.epoch + 1,
-                        bad < 0 ? std::string() : ", first in the gradient of " +
-                                                      set.name_of_element(bad),
-                        "; use a lower --lr or --warmup-epochs; the last checkpoint is unharmed"));
+    throw Error(
+        message("the loss is ", training.loss(), " at step ", state_.step + 1, " of epoch ",
+                state_.epoch + 1,
+                bad < 0 ? std::string() : ", first in the gradient of " + set.name_of_element(bad),
+                "; use a lower --lr or --warmup-epochs; the last checkpoint is unharmed"));
   }
   sgd_.step(context, run_.network.parameters(), lr);
   recorder_.begin(batch.labels, batch.images.n);

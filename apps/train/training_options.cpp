@@ -27,8 +27,7 @@ void TrainingOptions::add_to(CLI::App& app) {
   option("--lr-milestones", milestones_, "multistep: when, in per cent of all epochs or in epochs");
   option("--lr-gamma", gamma_, "multistep: what the rate is multiplied by");
   option("--warmup-epochs", warmup_epochs_, "Epochs over which the rate rises from 0");
-  option("--exit-weights", exit_weights_,
-         "Weight of each exit's loss, as 1,1,2 (empty: all 1)");
+  option("--exit-weights", exit_weights_, "Weight of each exit's loss, as 1,1,2 (empty: all 1)");
   option("--init", init_, "How convolutions start")
       ->check(CLI::IsMember({"he-fan-out", "he-fan-in"}));
   option("--augment", augment_, "standard: 4-pixel border, random crop and mirror")

@@ -11,8 +11,7 @@ void BatchNormNode::add(Variable input, Variable output, Parameters parameters) 
 std::vector<ScratchRequest> BatchNormNode::scratch(const Tape& tape) const {
   std::vector<ScratchRequest> requests;
   for (const Problem& problem : problems) {
-    const std::int64_t bytes =
-        problem.input.channels * size_bytes(accumulator_of(tape.dtype()));
+    const std::int64_t bytes = problem.input.channels * size_bytes(accumulator_of(tape.dtype()));
     for (int i = 0; i < 2; ++i) {  // saved mean and invstd
       requests.push_back({bytes, ScratchRequest::Phase::forward_to_backward});
     }

@@ -53,8 +53,7 @@ void check_apart(const ConstView& a, const ConstView& b, const char* op) {
   MSD_CHECK(!overlap(a, b), op, ": ", a, " and ", b, " overlap");
 }
 
-void check_geometry(const ConvGeometry& g, const ConstView& x, const ConstView& y,
-                    const char* op) {
+void check_geometry(const ConvGeometry& g, const ConstView& x, const ConstView& y, const char* op) {
   MSD_CHECK(g.cin > 0 && g.cout > 0 && g.kernel > 0 && g.stride > 0 && g.padding >= 0, op, ": cin ",
             g.cin, ", cout ", g.cout, ", kernel ", g.kernel, ", stride ", g.stride, ", padding ",
             g.padding);
@@ -144,8 +143,8 @@ void BatchNormForwardArgs::check() const {
   for (const void* p : {gamma, beta}) check_pointer(p, op, "gamma or beta");
   for (const void* p : {running_mean, running_var}) check_pointer(p, op, "a running statistic");
   for (const void* p : {saved_mean, saved_invstd}) check_pointer(p, op, "a saved statistic");
-  MSD_CHECK(epsilon > 0 && momentum >= 0 && momentum <= 1, op, ": epsilon ", epsilon,
-            ", momentum ", momentum);
+  MSD_CHECK(epsilon > 0 && momentum >= 0 && momentum <= 1, op, ": epsilon ", epsilon, ", momentum ",
+            momentum);
 }
 
 void BatchNormBackwardArgs::check() const {

@@ -25,8 +25,8 @@ std::int64_t conv_packed_elems(const ConvGeometry& geometry, ConvPass pass);
 
 /// Brings weights into the layout the backend's convolution reads. The layout is private to the
 /// backend and the build; a packed buffer is only good for the same geometry, pass and dtype.
-/// weight: [cout][kernel][kernel][cin] of accumulator_of(dtype). packed: conv_packed_elems of dtype,
-/// aligned to 64 bytes; overwritten whole. They don't overlap.
+/// weight: [cout][kernel][kernel][cin] of accumulator_of(dtype). packed: conv_packed_elems of
+/// dtype, aligned to 64 bytes; overwritten whole. They don't overlap.
 struct ConvPackArgs {
   const void* weight = nullptr;
   void* packed = nullptr;

@@ -183,7 +183,7 @@ void moments(const T* x, std::int64_t pitch, std::int64_t rows, std::int64_t cha
         [&](std::int64_t row, int v, Vec<T>& sum, Vec<T>& squares) __attribute__((always_inline)) {
           const Vec<T> d = load_channels<V, kTail>(from + row * pitch, v, tail) - middle[v];
           sum += d;
-          squares += d * d;
+          squares = multiply_add(d, d, squares);
         });
   });
 }
@@ -204,7 +204,7 @@ void normalise(const T* x, std::int64_t x_pitch, T* y, std::int64_t y_pitch, std
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) {
         const Vec<T> d = load_channels<V, kTail>(from, v, tail) - mean[v];
-        const Vec<T> value = d * scale[v] + beta[v];
+        const Vec<T> value = multiply_add(d, scale[v], beta[v]);
         store_channels<V, kTail>(to, v, tail, kRelu ? relu<T>(value) : value);
       }
     }
@@ -215,7 +215,7 @@ void normalise(const T* x, std::int64_t x_pitch, T* y, std::int64_t y_pitch, std
 template <typename T, bool kRelu>
 MSD_INLINE Vec<T> through_relu(Vec<T> dy, Vec<T> d, Vec<T> scale, Vec<T> beta) {
   if (!kRelu) return dy;
-  const Vec<T> value = d * scale + beta;
+  const Vec<T> value = multiply_add(d, scale, beta);
   return value > Vec<T>{} ? dy : Vec<T>{};
 }
 
@@ -240,7 +240,7 @@ void gradient_sums(const T* x, std::int64_t x_pitch, const T* dy, std::int64_t d
           const Vec<T> g = through_relu<T, kRelu>(
               load_channels<V, kTail>(upper + row * dy_pitch, v, tail), d, scale[v], beta[v]);
           sum += g;
-          products += g * d;
+          products = multiply_add(g, d, products);
         });
   });
 }

@@ -9,7 +9,7 @@
 
 namespace msd::cpu::MSD_ISA {
 
-/// sums[m*pitch + i] += sum over pixels of scalars[pixel][m] * vectors[pixel][i], i < V*lanes.
+/// sums[m*pitch + i] (+)= sum over pixels of scalars[pixel][m] * vectors[pixel][i], i < V*lanes.
 /// The pixels are images x rows x columns; strides in elements.
 template <typename T>
 struct GradientTileArgs {
@@ -21,6 +21,7 @@ struct GradientTileArgs {
   std::int64_t scalar_pixel, scalar_row, scalar_image;
   std::int64_t vector_pixel, vector_row, vector_image;
   int tail;  // lanes of the last vector that may be read
+  bool add;  // to sums, otherwise overwrite them
 };
 
 template <typename T>
@@ -51,10 +52,10 @@ MSD_INLINE void gradient_tile_body(const GradientTileArgs<T>& args, std::index_s
       }
     }
   }
-  const auto add = [](T * to, Vec<T> sum) __attribute__((always_inline)) {
-    store(to, load(to) + sum);
+  const auto finish = [&](T * to, Vec<T> sum) __attribute__((always_inline)) {
+    store(to, a.add ? load(to) + sum : sum);
   };
-  (add(a.sums + static_cast<std::int64_t>(I / V) * a.pitch + (I % V) * kLane, acc[I]), ...);
+  (finish(a.sums + static_cast<std::int64_t>(I / V) * a.pitch + (I % V) * kLane, acc[I]), ...);
 }
 
 template <typename T, int M, int V, bool Partial>

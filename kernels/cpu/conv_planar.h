@@ -34,13 +34,15 @@ MSD_INLINE Vec<double> load_halves(const double* a, const double* b) {
   return join(_mm256_loadu_pd(a), _mm256_loadu_pd(b));
 }
 
+inline constexpr std::int64_t kPrefetchPixels = 32;
+
 /// Transposes `pixels` pixels of c channels to planes.
 template <typename T>
 void copy_to_planes(const T* from, std::int64_t pixel, std::int64_t pixels, std::int64_t c, T* to,
                     std::int64_t plane) {
   constexpr int kL = kLanes<T>;
   for (; pixels >= kL; pixels -= kL, from += kL * pixel, to += kL) {
-    pixels_to_planes<true, T, 1>({{from}, {kL}, pixel}, c, {to}, plane);
+    pixels_to_planes<true, T, 1>({{from}, {kL}, pixel, kPrefetchPixels * pixel}, c, {to}, plane);
   }
   if (pixels > 0) {
     pixels_to_planes<false, T, 1>({{from}, {static_cast<int>(pixels)}, pixel}, c, {to}, plane);

@@ -115,7 +115,8 @@ template <typename T, int H>
 struct PixelRuns {
   T* at[H];
   int count[H];
-  std::int64_t pixel;  // elements from one pixel to the next
+  std::int64_t pixel;         // elements from one pixel to the next
+  std::int64_t prefetch = 0;  // elements from a pixel to one to fetch early
 
   bool whole() const {
     bool all = true;
@@ -134,6 +135,11 @@ MSD_INLINE void pixels_to_planes(const PixelRuns<const T, H>& runs, std::int64_t
     const int run = i / kRun, p = i % kRun, last = runs.count[run] - 1;
     return runs.at[run] + (Whole || p < last ? p : last) * runs.pixel + first;
   };
+  const auto fetch = [&]() __attribute__((always_inline)) {
+    if (runs.prefetch == 0) return;
+#pragma GCC unroll 16
+    for (int i = 0; i < kL; ++i) __builtin_prefetch(at(i) + runs.prefetch);
+  };
   const auto put = [&](std::int64_t channel, Vec<T> v) __attribute__((always_inline)) {
     const std::int64_t offset = (first + channel) * plane;
     if constexpr (H == 1) {
@@ -144,6 +150,7 @@ MSD_INLINE void pixels_to_planes(const PixelRuns<const T, H>& runs, std::int64_t
     }
   };
   while (first < c) {
+    fetch();
     if (c - first >= kL) {
       Vec<T> r[4][kE];
 #pragma GCC unroll 4

@@ -152,7 +152,8 @@ void zero_pixels(Walk<T> walk, std::int64_t pixels, std::int64_t channels) {
 }
 
 template <typename T>
-void run_block(const Walk<T>& start, std::int64_t pixels, const TileArgs<T>& args, int vectors) {
+void run_block(const Walk<T>& start, std::int64_t pixels, const TileArgs<T>& args, int vectors,
+               bool paired) {
   if (pixels == 0) return;
   Walk<T> walk = start;
   const std::int64_t tiles = ceil_div(pixels, tile_pixels(vectors));
@@ -162,13 +163,13 @@ void run_block(const Walk<T>& start, std::int64_t pixels, const TileArgs<T>& arg
   T* dst[kMaxTilePixels];
   std::int64_t i = 0;
   if (large > 0) {
-    const Tile<T> tile = find_tile<T>(size + 1, vectors);
+    const Tile<T> tile = find_tile<T>(size + 1, vectors, paired);
     for (; i < large; ++i) {
       walk.take(size + 1, src, dst);
       tile(args, src, dst);
     }
   }
-  const Tile<T> tile = find_tile<T>(size, vectors);
+  const Tile<T> tile = find_tile<T>(size, vectors, paired);
   for (; i < tiles; ++i) {
     walk.take(size, src, dst);
     tile(args, src, dst);
@@ -330,20 +331,18 @@ void run_unit(const Plan& plan, std::int64_t unit, std::byte* scratch) {
       }
       const T* weights = static_cast<const T*>(plan.packed) + plan.pass.taps_before(y, x) * k_lanes;
       for (std::int64_t block = first_block; block < last_block; ++block) {
-        const std::int64_t channel = blocks.first_vector(block) * blocks.lanes;
-        const int vectors = blocks.block_vectors(block);
-        const std::int64_t left = plan.dst.c - channel - (vectors - 1) * blocks.lanes;
+        const std::int64_t channel = blocks.first_channel(block);
         const TileArgs<T> args{weights + channel * y.taps * x.taps * plan.src.c,
                                plan.bias ? static_cast<const T*>(plan.bias) + channel : nullptr,
                                y.taps,
                                x.taps * plan.src.c,
                                source.row_stride,
-                               static_cast<int>(smaller(left, blocks.lanes)),
+                               blocks.tail(block),
                                plan.accumulate,
                                plan.relu};
         Walk<T> block_walk = walk;
         block_walk.dst += channel;
-        run_block(block_walk, pixels, args, vectors);
+        run_block(block_walk, pixels, args, blocks.block_vectors(block), blocks.paired(block));
       }
     }
   }
@@ -392,8 +391,9 @@ void pack(const ConvPackArgs& args, const PassGeometry& pass) {
       const AxisClass x = pass.axis(rx, 1);
       T* to = packed + pass.taps_before(y, x) * k_lanes;
       for (std::int64_t block = 0; block < blocks.blocks; ++block) {
-        const std::int64_t channel = blocks.first_vector(block) * blocks.lanes;
+        const std::int64_t channel = blocks.first_channel(block);
         const std::int64_t width = blocks.block_vectors(block) * blocks.lanes;
+        const std::int64_t copy = blocks.paired(block) ? width - blocks.lanes / 2 : width;
         for (std::int64_t ty = 0; ty < y.taps; ++ty) {
           for (std::int64_t tx = 0; tx < x.taps; ++tx) {
             const T* tap = weight + ((y.first_tap + ty * y.tap_step) * g.kernel + x.first_tap +
@@ -404,6 +404,7 @@ void pack(const ConvPackArgs& args, const PassGeometry& pass) {
               const std::int64_t exist = smaller(width, dst_c - channel);
               for (std::int64_t i = 0; i < exist; ++i) to[i] = from[i * dst_step];
               for (std::int64_t i = exist; i < width; ++i) to[i] = T{};
+              for (std::int64_t i = copy; i < width; ++i) to[i] = to[i - blocks.lanes / 2];
             }
           }
         }

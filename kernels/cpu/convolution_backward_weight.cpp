@@ -6,8 +6,12 @@
 namespace msd::cpu::MSD_ISA {
 namespace {
 
+// A block of pixels is copied and then swept by every tile. It should stay in the second-level
+// cache and yet be long enough that reading and writing the sums around each sweep cost little.
 constexpr std::int64_t kWindowBytes = 96 << 10;
-constexpr std::int64_t kBlockPixels = 1024;  // at most, so that float sums stay short
+constexpr std::int64_t kMaxWindowBytes = 768 << 10;
+constexpr std::int64_t kBlockPixels = 128;      // as many as kMaxWindowBytes allow
+constexpr std::int64_t kMaxBlockPixels = 1024;  // as many as kWindowBytes allow
 constexpr int kMaxPlans = 32;
 
 constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
@@ -46,26 +50,32 @@ Plan make_plan(const ConvBackwardWeightArgs& args) {
   if (bytes(1) > ThreadPool::kScratchBytes) {
     throw_scratch_too_small("conv_backward_weight", args.x, g, bytes(1));
   }
+  const auto good = [&](std::int64_t pixels, std::int64_t window) {
+    return pixels <= kBlockPixels ? window <= kMaxWindowBytes
+                                  : pixels <= kMaxBlockPixels && window <= kWindowBytes;
+  };
   plan.block_rows = 1;
-  while (plan.block_rows < dy.h && bytes(plan.block_rows + 1) <= kWindowBytes &&
-         (plan.block_rows + 1) * dy.w <= kBlockPixels) {
+  while (plan.block_rows < dy.h && good((plan.block_rows + 1) * dy.w, bytes(plan.block_rows + 1))) {
     ++plan.block_rows;
   }
   plan.blocks_per_image = ceil_div(dy.h, plan.block_rows);
   plan.block_rows = ceil_div(dy.h, plan.blocks_per_image);
+  plan.blocks_per_image = ceil_div(dy.h, plan.block_rows);
   plan.block_images = 1;
   if (plan.blocks_per_image == 1) {
-    plan.block_images =
-        larger(1, smaller(kWindowBytes / bytes(dy.h), kBlockPixels / (dy.h * dy.w)));
-    plan.block_images = larger(1, smaller(plan.block_images, dy.n / plan.chunks));
+    const std::int64_t most = larger(1, dy.n / plan.chunks);
+    while (plan.block_images < most &&
+           good((plan.block_images + 1) * dy.h * dy.w, (plan.block_images + 1) * bytes(dy.h))) {
+      ++plan.block_images;
+    }
   }
   plan.blocks = ceil_div(dy.n, plan.block_images) * plan.blocks_per_image;
   return plan;
 }
 
-/// Adds one block of pixels to the partial sums.
+/// Sums one block of pixels, or adds it to the partial sums.
 template <typename T>
-void add_block(const Plan& plan, std::int64_t block, T* partial, T* scratch) {
+void sum_block(const Plan& plan, std::int64_t block, bool add, T* partial, T* scratch) {
   const ConvBackwardWeightArgs& args = *plan.args;
   const ConvGeometry& g = args.geometry;
   const ConstView& dy = args.dy;
@@ -73,7 +83,6 @@ void add_block(const Plan& plan, std::int64_t block, T* partial, T* scratch) {
   const std::int64_t images = smaller(plan.block_images, dy.n - image);
   const std::int64_t row0 = block % plan.blocks_per_image * plan.block_rows;
   const std::int64_t rows = smaller(plan.block_rows, dy.h - row0);
-  if (rows <= 0) return;
 
   Source<T> x;
   if (g.kernel == 1) {
@@ -99,6 +108,7 @@ void add_block(const Plan& plan, std::int64_t block, T* partial, T* scratch) {
   tile.vector_pixel = vs[0], tile.vector_row = vs[1], tile.vector_image = vs[2];
   tile.scalar_pixel = ss[0], tile.scalar_row = ss[1], tile.scalar_image = ss[2];
   tile.pitch = plan.pitch;
+  tile.add = add;
   if (images == 1 || (tile.vector_image == rows * tile.vector_row &&
                       tile.scalar_image == rows * tile.scalar_row)) {
     tile.rows *= images;
@@ -139,6 +149,7 @@ void add_block(const Plan& plan, std::int64_t block, T* partial, T* scratch) {
   }
   if (args.dbias != nullptr) {
     T* sums = partial + plan.partial_elems - round_up(g.cout, 16);
+    for (std::int64_t c = 0; c < g.cout && !add; ++c) sums[c] = T{};
     for (std::int64_t i = 0; i < images; ++i) {
       const T* from = dy_data + i * dy.h * dy.w * dy.pitch;
       for (std::int64_t p = 0; p < rows * dy.w; ++p, from += dy.pitch) {
@@ -151,40 +162,74 @@ void add_block(const Plan& plan, std::int64_t block, T* partial, T* scratch) {
 template <typename T>
 void run_chunk(const Plan& plan, std::int64_t chunk, std::byte* scratch) {
   T* partial = static_cast<T*>(plan.args->workspace) + chunk * plan.partial_elems;
-  for (std::int64_t i = 0; i < plan.partial_elems; ++i) partial[i] = T{};
   const std::int64_t first = chunk * plan.blocks / plan.chunks;
   const std::int64_t last = (chunk + 1) * plan.blocks / plan.chunks;
+  if (first == last) {
+    for (std::int64_t i = 0; i < plan.partial_elems; ++i) partial[i] = T{};
+  }
   for (std::int64_t block = first; block < last; ++block) {
-    add_block<T>(plan, block, partial, reinterpret_cast<T*>(scratch));
+    sum_block<T>(plan, block, block > first, partial, reinterpret_cast<T*>(scratch));
   }
 }
 
-/// Adds the chunks' sums in order and writes dw[co] and dbias[co].
+constexpr std::int64_t kReduceRun = 32;  // elements of a kernel row that one unit of work reduces
+
+std::int64_t reduce_units(const Plan& plan) {
+  return plan.args->geometry.kernel * ceil_div(plan.run, kReduceRun);
+}
+
+/// Sum of `count` (at most lanes) neighbouring elements over the chunks, in order.
 template <typename T>
-void reduce(const Plan& plan, std::int64_t co) {
+MSD_INLINE Vec<T> sum_chunks(const Plan& plan, const T* from, int count) {
+  Vec<T> sum = load_head(from, count);
+  for (std::int64_t chunk = 1; chunk < plan.chunks; ++chunk) {
+    sum += load_head(from + chunk * plan.partial_elems, count);
+  }
+  return sum;
+}
+
+/// Adds the chunks' sums and writes a part of the runs of one kernel row of dw; unit 0 writes
+/// dbias.
+template <typename T>
+void reduce(const Plan& plan, std::int64_t unit) {
+  constexpr std::int64_t kLane = kLanes<T>;
   const ConvBackwardWeightArgs& args = *plan.args;
   const ConvGeometry& g = args.geometry;
   const T* partials = static_cast<const T*>(args.workspace);
-  T* dw = static_cast<T*>(args.dw) + co * g.kernel * plan.run;
-  const std::int64_t step = plan.vector_is_x ? 1 : plan.pitch;
-  for (std::int64_t kh = 0; kh < g.kernel; ++kh, dw += plan.run) {
-    const T* from = plan.vector_is_x ? partials + (kh * g.cout + co) * plan.pitch
-                                     : partials + kh * plan.run * plan.pitch + co;
-    for (std::int64_t i = 0; i < plan.run; ++i) {
-      T sum = from[i * step];
-      for (std::int64_t chunk = 1; chunk < plan.chunks; ++chunk) {
-        sum += from[i * step + chunk * plan.partial_elems];
+  const std::int64_t parts = ceil_div(plan.run, kReduceRun);
+  const std::int64_t kh = unit / parts, first = unit % parts * kReduceRun;
+  const std::int64_t count = smaller(kReduceRun, plan.run - first);
+  const auto head = [](std::int64_t n) { return static_cast<int>(smaller(n, kLane)); };
+  T* dw = static_cast<T*>(args.dw) + kh * plan.run + first;  // of output channel 0
+  const std::int64_t dw_pitch = g.kernel * plan.run;
+  if (plan.vector_is_x) {
+    for (std::int64_t co = 0; co < g.cout; ++co) {
+      const T* from = partials + (kh * g.cout + co) * plan.pitch + first;
+      for (std::int64_t i = 0; i < count; i += kLane) {
+        const int n = head(count - i);
+        store_head(dw + co * dw_pitch + i, sum_chunks(plan, from + i, n), n);
       }
-      dw[i] = sum;
+    }
+  } else {
+    alignas(64) T sums[kReduceRun][kLane];
+    for (std::int64_t co = 0; co < g.cout; co += kLane) {
+      const int n = head(g.cout - co);
+      for (std::int64_t i = 0; i < count; ++i) {
+        store(sums[i],
+              sum_chunks(plan, partials + (kh * plan.run + first + i) * plan.pitch + co, n));
+      }
+      for (int c = 0; c < n; ++c) {
+        T* to = dw + (co + c) * dw_pitch;
+        for (std::int64_t i = 0; i < count; ++i) to[i] = sums[i][c];
+      }
     }
   }
-  if (args.dbias != nullptr) {
-    T sum{};
-    const T* from = partials + plan.partial_elems - round_up(g.cout, 16) + co;
-    for (std::int64_t chunk = 0; chunk < plan.chunks; ++chunk) {
-      sum += from[chunk * plan.partial_elems];
+  if (unit == 0 && args.dbias != nullptr) {
+    const T* from = partials + plan.partial_elems - round_up(g.cout, 16);
+    for (std::int64_t co = 0; co < g.cout; co += kLane) {
+      const int n = head(g.cout - co);
+      store_head(static_cast<T*>(args.dbias) + co, sum_chunks(plan, from + co, n), n);
     }
-    static_cast<T*>(args.dbias)[co] = sum;
   }
 }
 
@@ -197,11 +242,11 @@ void conv_backward_weight(ThreadPool& pool, std::span<const ConvBackwardWeightAr
   while (!group.empty()) {
     const std::size_t count = group.size() < kMaxPlans ? group.size() : kMaxPlans;
     Plan plans[kMaxPlans];
-    std::int64_t chunks = 0, channels = 0;
+    std::int64_t chunks = 0, reductions = 0;
     for (std::size_t i = 0; i < count; ++i) {
       for_dtype(group[i].x.dtype, [&]<typename T>() { plans[i] = make_plan<T>(group[i]); });
       chunks += plans[i].chunks;
-      channels += group[i].geometry.cout;
+      reductions += reduce_units(plans[i]);
     }
     pool.parallel_for(chunks, [&](std::int64_t chunk, int worker) {
       const Plan* plan = plans;
@@ -209,10 +254,10 @@ void conv_backward_weight(ThreadPool& pool, std::span<const ConvBackwardWeightAr
       for_dtype(plan->args->x.dtype,
                 [&]<typename T>() { run_chunk<T>(*plan, chunk, pool.scratch(worker)); });
     });
-    pool.parallel_for(channels, [&](std::int64_t channel, int) {
+    pool.parallel_for(reductions, [&](std::int64_t unit, int) {
       const Plan* plan = plans;
-      while (channel >= plan->args->geometry.cout) channel -= plan++->args->geometry.cout;
-      for_dtype(plan->args->x.dtype, [&]<typename T>() { reduce<T>(*plan, channel); });
+      while (unit >= reduce_units(*plan)) unit -= reduce_units(*plan++);
+      for_dtype(plan->args->x.dtype, [&]<typename T>() { reduce<T>(*plan, unit); });
     });
     group = group.subspan(count);
   }

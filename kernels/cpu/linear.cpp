@@ -41,7 +41,7 @@ MSD_INLINE void dot_tile(const T* x, std::int64_t x_pitch, const T* w, std::int6
     for (int o = 0; o < O; ++o) {
       const Vec<T> b = get(w + o * terms + k);
 #pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) sum[r][o] += a[r] * b;
+      for (int r = 0; r < R; ++r) sum[r][o] = multiply_add(a[r], b, sum[r][o]);
     }
   };
   for (; k + kLane <= terms; k += kLane) {
@@ -104,7 +104,7 @@ void product_rows(const Product<T>& p, std::int64_t m) {
       for (int i = 0; i < M; ++i) {
         const Vec<T> factor = broadcast(a[i * p.a_m]);
 #pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) sum[i][v] += factor * row[v];
+        for (int v = 0; v < V; ++v) sum[i][v] = multiply_add(factor, row[v], sum[i][v]);
       }
     }
     for (int i = 0; i < M; ++i) {

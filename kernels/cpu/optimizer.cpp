@@ -31,10 +31,10 @@ struct Moved {
 template <typename T>
 MSD_INLINE Moved<T> moved(const Step<T>& s, Vec<T> w, Vec<T> gradient, Vec<T> v) {
   const Vec<T> momentum = broadcast(s.momentum);
-  const Vec<T> g = gradient + broadcast(s.decay) * w;
-  const Vec<T> velocity = momentum * v + g;
-  const Vec<T> direction = s.nesterov ? g + momentum * velocity : velocity;
-  return {w - broadcast(s.lr) * direction, velocity};
+  const Vec<T> g = multiply_add(broadcast(s.decay), w, gradient);
+  const Vec<T> velocity = multiply_add(momentum, v, g);
+  const Vec<T> direction = s.nesterov ? multiply_add(momentum, velocity, g) : velocity;
+  return {multiply_add(broadcast(-s.lr), direction, w), velocity};
 }
 
 /// The elements [i, i + count), count <= lanes; mask: count bytes, or null.

@@ -53,6 +53,34 @@ MSD_INLINE Vec<T> broadcast(T value) {
   return value - Vec<T>{};
 }
 
+/// a*b + c with one rounding where the instruction set has it, and then always: the compiler fuses
+/// a written a*b + c in most places but not in all (not across basic blocks), so bits that must not
+/// depend on the code around them need this.
+MSD_INLINE Vec<float> multiply_add(Vec<float> a, Vec<float> b, Vec<float> c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_ps(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_ps(a, b, c);
+#elif defined(__FP_FAST_FMAF)
+  for (int i = 0; i < kLanes<float>; ++i) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+MSD_INLINE Vec<double> multiply_add(Vec<double> a, Vec<double> b, Vec<double> c) {
+#if defined(__AVX512F__)
+  return _mm512_fmadd_pd(a, b, c);
+#elif defined(__FMA__)
+  return _mm256_fmadd_pd(a, b, c);
+#elif defined(__FP_FAST_FMA)
+  for (int i = 0; i < kLanes<double>; ++i) c[i] = __builtin_fma(a[i], b[i], c[i]);
+  return c;
+#else
+  return a * b + c;
+#endif
+}
+
 /// Lanes [0, count) from p, the others 0; p[count] and beyond are not touched. 0 <= count <= lanes.
 MSD_INLINE Vec<float> load_partial(const float* p, int count) {
 #if defined(__AVX512F__)

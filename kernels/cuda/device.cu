@@ -17,8 +17,8 @@ std::vector<DeviceInfo> devices() {
   for (int index = 0; index < count; ++index) {
     cudaDeviceProp properties;
     if (cudaGetDeviceProperties(&properties, index) != cudaSuccess) continue;
-    found.push_back({index, properties.name, properties.major, properties.minor,
-                     properties.totalGlobalMem});
+    found.push_back(
+        {index, properties.name, properties.major, properties.minor, properties.totalGlobalMem});
   }
   return found;
 }

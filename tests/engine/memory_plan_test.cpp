@@ -74,8 +74,7 @@ TEST(MemoryPlan, BothEndsOfALifeCount) {
 
 TEST(MemoryPlan, FillsGapsBetweenLargerBlocks) {
   // The 640 bytes free below the second block in steps 2..3 take the small ones.
-  const std::vector<MemoryRequest> requests = {
-      {640, 0, 1}, {1280, 0, 3}, {320, 2, 3}, {320, 2, 3}};
+  const std::vector<MemoryRequest> requests = {{640, 0, 1}, {1280, 0, 3}, {320, 2, 3}, {320, 2, 3}};
   const MemoryPlan plan = plan_memory(requests);
   expect_sound(requests, plan);
   EXPECT_EQ(plan.total_bytes, 1920);

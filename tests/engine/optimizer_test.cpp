@@ -127,8 +127,9 @@ TEST(FirstNotFinite, FindsTheFirst) {
     set_element(flat, 5001, std::numeric_limits<float>::denorm_min());
     EXPECT_EQ(first_not_finite(runtime.context(), flat), -1);
     for (const std::int64_t at : {100002, 70001, 65536, 17, 0}) {
-      set_element(flat, at, at % 2 == 0 ? std::numeric_limits<double>::quiet_NaN()
-                                        : -std::numeric_limits<double>::infinity());
+      set_element(flat, at,
+                  at % 2 == 0 ? std::numeric_limits<double>::quiet_NaN()
+                              : -std::numeric_limits<double>::infinity());
       EXPECT_EQ(first_not_finite(runtime.context(), flat), at);
     }
   }

@@ -38,7 +38,7 @@ class ParametersTest : public testing::TestWithParam<DType> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Types, ParametersTest, testing::Values(DType::f32, DType::f64),
-                         [](const auto& info) { return std::string(name(info.param)); });
+                         [](const auto& test) { return std::string(name(test.param)); });
 
 TEST_P(ParametersTest, CountsAndNames) {
   EXPECT_EQ(set_.dtype(), GetParam());

@@ -90,7 +90,8 @@ TEST_F(TensorTest, ScalarsHaveOneElementAndEmptyShapesNone) {
 
 TEST_F(TensorTest, ZerosAreZeroOverPoison) {
   PoisonAllocator poison(allocator_);
-  for (const float v : Tensor::zeros(poison, {7, 9}, DType::f32).span<float>()) EXPECT_EQ(v, 0.0f);
+  const Tensor zeros = Tensor::zeros(poison, {7, 9}, DType::f32);
+  for (const float value : zeros.span<float>()) EXPECT_EQ(value, 0.0f);
 }
 
 TEST_F(TensorTest, CopiesShareTheMemoryAndTheLastOneFreesIt) {

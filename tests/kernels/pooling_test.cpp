@@ -324,7 +324,6 @@ TYPED_TEST(AvgPoolBackward, MatchesCentralDifferences) {
 }
 
 TYPED_TEST(AvgPoolBackward, SpreadsExactlyOverManyChannels) {
-  const AvgCase p{5, 5, 4, 130, 2, 2};
   Operand<TypeParam> dy(5, 2, 2, 130, {0, 2}), dx(5, 5, 4, 130, {3, 0});
   dy.integers(1, -9, 9);
   EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs&) {

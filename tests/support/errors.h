@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/error.h"
+
 namespace msd::test {
 
 /// Passes where `body` throws an E (or one derived from it) whose text is one line and holds every

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+#include "tests/apps/programs.h"
+
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <sstream>
+
+#include "apps/common/evaluate.h"
+#include "data/split.h"
+#include "data/synthetic.h"
+#include "engine/file.h"
+
+namespace msd::test {
+namespace {
+
+constexpr std::int64_t kTrain = 170, kTest = 110, kHoldout = 60;
+constexpr std::uint64_t kSplitSeed = 5, kDataSeed = 3;
+
+std::string quoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
+}  // namespace
+
+ProgramResult run_program(const std::string& program, const std::vector<std::string>& arguments) {
+  const TempFolder folder;
+  const std::string err_path = (folder / "stderr").string();
+  std::string command = quoted(std::string(MSD_PROGRAM_DIR) + "/" + program);
+  for (const std::string& argument : arguments) command += " " + quoted(argument);
+  command += " 2>" + quoted(err_path);
+  ProgramResult result;
+  std::FILE* pipe = ::popen(command.c_str(), "r");
+  if (pipe == nullptr) throw std::runtime_error("popen " + command);
+  std::array<char, 4096> buffer{};
+  while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
+    result.out.append(buffer.data(), got);
+  }
+  const int status = ::pclose(pipe);
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  result.err = read_text_file(err_path);
+  return result;
+}
+
+testing::AssertionResult fails(const ProgramResult& result, int exit_code,
+                               const std::vector<std::string>& parts) {
+  const auto failure = [&](const std::string& what) {
+    return testing::AssertionFailure() << what << "; exit code " << result.exit_code
+                                       << ", stderr: " << result.err << "stdout: " << result.out;
+  };
+  if (result.exit_code != exit_code) return failure("exit code is not as expected");
+  if (!result.out.empty()) return failure("something is on stdout");
+  if (result.err.find('\n') + 1 != result.err.size()) return failure("stderr is not one line");
+  for (const std::string& part : parts) {
+    if (result.err.find(part) == std::string::npos) return failure("'" + part + "' is missing");
+  }
+  return testing::AssertionSuccess() << result.err;
+}
+
+testing::AssertionResult succeeds(const ProgramResult& result) {
+  if (result.exit_code == 0) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "exit code " << result.exit_code << ": " << result.err;
+}
+
+std::vector<nlohmann::json> json_lines(const std::string& text) {
+  std::vector<nlohmann::json> values;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) values.push_back(nlohmann::json::parse(line));
+  return values;
+}
+
+nlohmann::json stored_data() {
+  return {{"dataset", "synthetic"},
+          {"split", ""},
+          {"holdout", kHoldout},
+          {"holdout_mode", "random"},
+          {"holdout_seed", kSplitSeed},
+          {"synthetic_train", kTrain},
+          {"synthetic_test", kTest},
+          {"synthetic_seed", kDataSeed},
+          {"data", ""}};
+}
+
+Dataset small_dataset() {
+  SyntheticOptions options;
+  options.seed = kDataSeed;
+  options.train = kTrain;
+  options.test = kTest;
+  return make_synthetic(options);
+}
+
+MsdnetConfig small_config() {
+  MsdnetConfig config = preset("cifar10-tiny");
+  config.init_channels = 4;
+  config.growth_rate = 2;
+  return config;
+}
+
+ProgramTest::ProgramTest() {
+  weights_ =
+      write_weights("weights.safetensors", 1,
+                    {{"data", stored_data()}, {"data_fingerprint", small_dataset().fingerprint}});
+}
+
+std::string ProgramTest::write_weights(const std::string& name, std::uint64_t seed,
+                                       const nlohmann::json& training) {
+  SystemAllocator host;
+  Network network(small_config(), host);
+  network.initialize(seed);
+  write_checkpoint(path(name), network, describe(small_dataset()), training);
+  return path(name);
+}
+
+ProgramResult ProgramTest::eval(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"--weights", weights_});
+  return run_program("msd-eval", arguments);
+}
+
+ProgramResult ProgramTest::infer(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"--weights", weights_});
+  return run_program("msd-infer", arguments);
+}
+
+ExitRecords ProgramTest::records(const std::string& part) {
+  Runtime runtime;
+  const Checkpoint checkpoint = read_checkpoint(weights_);
+  Network network(*checkpoint.config, runtime.allocator());
+  checkpoint.load_weights(network);
+  const Dataset data = small_dataset();
+  const Split split = make_split(data, kHoldout, HoldoutMode::random, kSplitSeed);
+  return evaluate(runtime, network, part == "test" ? data.test : data.train,
+                  part == "test"      ? all_images(data.test)
+                  : part == "holdout" ? split.holdout
+                                      : split.train,
+                  *checkpoint.data)
+      .records;
+}
+
+}  // namespace msd::test

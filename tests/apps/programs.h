@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Runs the built programs on a small network with random weights.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "models/checkpoint.h"
+#include "models/exit_policy.h"
+#include "tests/support/temp_folder.h"
+
+namespace msd::test {
+
+struct ProgramResult {
+  int exit_code = -1;
+  std::string out, err;
+};
+
+/// Runs a program of the build with these arguments.
+ProgramResult run_program(const std::string& program, const std::vector<std::string>& arguments);
+
+/// Passes where the program failed with `exit_code`, nothing on stdout and one line on stderr that
+/// holds every one of `parts`.
+testing::AssertionResult fails(const ProgramResult& result, int exit_code,
+                               const std::vector<std::string>& parts);
+testing::AssertionResult succeeds(const ProgramResult& result);
+
+/// The lines of `text`, each of which is a JSON value.
+std::vector<nlohmann::json> json_lines(const std::string& text);
+
+/// What the small network's run stored of its data: 170 synthetic training images, 60 held out, and
+/// 110 test images.
+nlohmann::json stored_data();
+Dataset small_dataset();
+/// The network the checkpoints below are for: 3 exits.
+MsdnetConfig small_config();
+
+/// A folder with checkpoints of the small network with random weights.
+class ProgramTest : public testing::Test {
+ protected:
+  ProgramTest();
+
+  /// Writes another checkpoint, of weights from `seed`; returns its path.
+  std::string write_weights(const std::string& name, std::uint64_t seed,
+                            const nlohmann::json& training);
+  /// Runs msd-eval or msd-infer with --weights.
+  ProgramResult eval(std::vector<std::string> arguments);
+  ProgramResult infer(std::vector<std::string> arguments);
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  /// What the exits say of the part's images, found here without the programs.
+  ExitRecords records(const std::string& part);
+
+  TempFolder folder_;
+  std::string weights_;
+};
+
+}  // namespace msd::test
