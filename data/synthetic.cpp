@@ -228,7 +228,9 @@ void render(std::uint64_t seed, int part, std::int64_t index, std::uint8_t* out)
   for (int i = 0; i < distractors; ++i) {
     Object small;
     small.kind = static_cast<Kind>(random.below(kClasses));
-    small.radius = random.uniform(1.6, i == 0 ? 0.55 * target.radius : 2.8);
+    // The first one is a rival, told from the target by its size; the rest are crumbs.
+    small.radius =
+        i == 0 ? random.uniform(0.3, 0.5 + 0.25 * hard) * target.radius : random.uniform(1.6, 2.8);
     small.center = place(random, small.radius, target.center, target.radius + small.radius);
     small.direction = turned(random, 0.5);
     const double grey = random.uniform(back, front);

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # From nothing to an early-exit network: installs what the build needs, builds build/bin/, trains a
-# tiny MSDNet on the built-in images, sets thresholds and classifies a few images with early exit.
+# small MSDNet on the built-in images, sets thresholds and classifies a few images with early exit.
 #   ./scripts/quickstart.sh [--fresh] [--jobs N]
 # Safe to run again: it keeps the network of the last run; --fresh trains it anew.
 set -euo pipefail
 
-epochs=8 # sized so that everything after the build takes at most 4 minutes on 2 cores
+epochs=8 # sized so that what follows the build takes at most 4 minutes on 2 cores
 run=runs/quickstart
 
 cd "$(dirname "$0")/.."
@@ -75,7 +75,7 @@ begin "Build: build/bin/, $jobs jobs"
 quietly "$logs/build.log" cmake --build build -j "$jobs"
 end
 
-train=(build/bin/msd-train --preset cifar10-tiny --dataset synthetic --epochs "$epochs"
+train=(build/bin/msd-train --preset cifar10-quick --dataset synthetic --epochs "$epochs"
   --batch-size 64 --run-dir "$run" --threads 0 --seed 1)
 begin "Train: ${train[*]}"
 # What the kept network was made with: the command and the program.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <span>
 
 #include "kernels/error.h"
 #include "tests/data/temp_folder.h"
