@@ -91,8 +91,7 @@ class Builder {
     const std::int64_t out = (size + 2 * (kernel / 2) - kernel) / stride + 1;
     if (stride > 1 && size < 2) {
       throw ConfigError(message("--image-size ", config_.image_size, " is too small for ", scales(),
-                                " scales and a classifier: a map of ", size, "x", size,
-                                " would have to be halved"));
+                                " scales: a map of ", size, "x", size, " would have to be halved"));
     }
     return out;
   }
@@ -208,7 +207,8 @@ class Builder {
       const std::int64_t channels = config_.input_kind == InputKind::cifar
                                         ? kCifarClassifierChannels
                                         : current(scales() - 1).channels;
-      const Feature to = new_buffer(conv_out_size(from, 3, 2), channels);
+      // A map of 1x1 stays one.
+      const Feature to = new_buffer(ceil_div(buffer(from.buffer).size, 2), channels);
       const std::string net = at + "m." + std::to_string(i) + ".net.";
       conv(net + "0", net + "1", from, to, 3, 2);
       from = to;

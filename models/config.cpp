@@ -89,6 +89,12 @@ void from_json(const nlohmann::json& json, MsdnetConfig& c) {
   if (!json.is_object()) throw ConfigError("the model configuration is not a JSON object");
   for (const auto& [key, value] : json.items()) {
     require(known.contains(key), "the model configuration has an unknown key \"" + key + "\"");
+    // The library would cut a fraction off. A list of numbers is one, or else fails below.
+    const bool whole = known[key].is_number_integer() || known[key].is_array();
+    for (const nlohmann::json& number : value) {
+      require(!whole || number.is_number_integer(),
+              "the model configuration's \"" + key + "\" is not made of whole numbers");
+    }
   }
   try {
     const MsdnetConfig d;

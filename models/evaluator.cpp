@@ -13,11 +13,13 @@ Evaluator::Evaluator(Runtime& runtime, const Plan& plan, std::int64_t batch)
 }
 
 void Evaluator::add(const ConstView& images, const std::int32_t* labels) {
+  MSD_CHECK(images.n <= session_.batch(), images.n, " images for an evaluator of batch ",
+            session_.batch());
   const auto first_images = [&](View view) {
     view.n = images.n;
     return view;
   };
-  // A short batch leaves the session's last images as they were; nobody looks at their results.
+  // A short batch leaves anything in the session's last images; nobody looks at their results.
   const CopyArgs to_input = {images, first_images(session_.input())};
   msd::copy(runtime_.context(), {&to_input, 1});
   recorder_.begin(labels, images.n);

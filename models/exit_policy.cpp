@@ -42,7 +42,10 @@ Thresholds fit_thresholds(const ExitRecords& records, const std::vector<double>&
     if (leave == 0) continue;
     std::vector<float> confidences;
     for (const std::int64_t sample : left) {
-      confidences.push_back(records.confidence[records.at(sample, exit)]);
+      const float confidence = records.confidence[records.at(sample, exit)];
+      MSD_CHECK(!std::isnan(confidence), "sample ", sample, " has confidence NaN at exit ",
+                exit + 1, "; has the network diverged?");
+      confidences.push_back(confidence);
     }
     const auto nth = confidences.begin() + (leave - 1);
     std::nth_element(confidences.begin(), nth, confidences.end(), std::greater<>());

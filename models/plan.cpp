@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include "engine/memory_plan.h"
@@ -53,8 +54,9 @@ Plan::Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> e
     : architecture_(network.architecture()),
       dtype_(network.parameters().dtype()),
       exits_(std::move(exits)) {
-  MSD_CHECK(!exits_.empty() && std::is_sorted(exits_.begin(), exits_.end()) && exits_[0] >= 0 &&
-                exits_.back() < architecture_.exits(),
+  const bool rising =
+      std::adjacent_find(exits_.begin(), exits_.end(), std::greater_equal<>()) == exits_.end();
+  MSD_CHECK(!exits_.empty() && rising && exits_[0] >= 0 && exits_.back() < architecture_.exits(),
             "a plan for exits that are not rising or not there");
   const std::size_t count = architecture_.operations.size();
   std::vector<bool> done(count, false);
@@ -133,6 +135,8 @@ PlanSession::PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch)
     life.last = step;
   };
   touch({0, 0, 3});
+  // Logits are apart from the image: the next one may be filled in before they are read.
+  for (const std::int64_t exit : plan.exits_) touch(net.logits[static_cast<std::size_t>(exit)]);
   for (const auto& stage : plan.stages_) {
     for (std::size_t k = 0; k < stage.size(); ++k) {
       const Operation& op = net.operations[stage[k]];
@@ -217,7 +221,8 @@ void PlanSession::run(const Step& step) {
 }
 
 View PlanSession::run_stage(std::int64_t stage) {
-  MSD_CHECK(stage == 0 || stage == next_stage_, "stage ", stage, " after stage ", next_stage_ - 1);
+  MSD_CHECK((stage == 0 || stage == next_stage_) && stage < plan_.stages(), "stage ", stage,
+            " after stage ", next_stage_ - 1, " of ", plan_.stages());
   if (stage == 0) executed_mul_adds_ = 0;
   for (const Step& step : stages_.at(static_cast<std::size_t>(stage))) run(step);
   next_stage_ = stage + 1;

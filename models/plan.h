@@ -56,12 +56,13 @@ class PlanSession {
   PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch);
 
   std::int64_t batch() const { return batch_; }
-  /// To fill before stage 0: normalised images [batch,size,size,3]. Valid until the last stage ran.
+  /// To fill before every stage 0: normalised images [batch,size,size,3]. Its memory serves later
+  /// layers: what it held is gone once stage 0 ran.
   View input() const { return buffers_[0]; }
 
-  /// Runs one stage; stages run in order, and the input must stay as it was from stage 0 on. What
-  /// later stages would need is not computed. Allocates nothing. Returns the exit's logits
-  /// [batch,1,1,classes], valid until stage 0 runs again.
+  /// Runs one stage; stages run in order, and the input must not be written between stage 0 and the
+  /// last one that runs. What later stages would need is not computed. Allocates nothing. Returns
+  /// the exit's logits [batch,1,1,classes], valid until stage 0 runs again.
   View run_stage(std::int64_t stage);
 
   /// Mul-adds of one image that the calls made since stage 0 last ran have really executed, summed

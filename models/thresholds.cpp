@@ -170,7 +170,9 @@ ordered_json thresholds_json(const ThresholdsFile& file) {
 }
 
 void write_thresholds(const std::filesystem::path& path, const ThresholdsFile& file) {
-  write_file_atomically(path, thresholds_json(file).dump(1) + "\n");
+  // A checkpoint's path need not be UTF-8.
+  const auto replace = ordered_json::error_handler_t::replace;
+  write_file_atomically(path, thresholds_json(file).dump(1, ' ', false, replace) + "\n");
 }
 
 ThresholdsFile read_thresholds(const std::filesystem::path& path) {

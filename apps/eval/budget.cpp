@@ -122,6 +122,7 @@ void evaluate_budgets(const EvalRun& run) {
   const ThresholdsFile file = fit(run, fit_images, fit_records, images, records);
   const std::string path = options.thresholds_path();
   write_thresholds(path, file);
+  std::cerr << "wrote " << path << '\n';
 
   const Thresholds nobody_leaves(file.ops.size(), std::numeric_limits<float>::infinity());
   const double full_accuracy = replay(records, nobody_leaves, file.ops).accuracy;
@@ -130,6 +131,11 @@ void evaluate_budgets(const EvalRun& run) {
   json["full_network"] = {{"accuracy", full_accuracy},
                           {"mul_adds", file.mul_adds_lazy.back()},
                           {"ops", file.ops.back()}};
+  if (!options.output.empty()) {
+    for (const std::string& written : write_report(options.output, "budget", report.csv(), json)) {
+      std::cerr << "wrote " << written << '\n';
+    }
+  }
   switch (options.format()) {
     case ReportFormat::json:
       std::cout << json.dump(1) << '\n';
@@ -144,11 +150,6 @@ void evaluate_budgets(const EvalRun& run) {
       std::cout << "full network: " << percent(full_accuracy) << " % at "
                 << human_count(static_cast<double>(file.mul_adds_lazy.back())) << " mul-adds ("
                 << human_count(static_cast<double>(file.ops.back())) << " ops)\n";
-  }
-  std::cerr << "wrote " << path << '\n';
-  if (options.output.empty()) return;
-  for (const std::string& written : write_report(options.output, "budget", report.csv(), json)) {
-    std::cerr << "wrote " << written << '\n';
   }
 }
 

@@ -39,7 +39,7 @@ void EvalOptions::add_to(CLI::App& app) {
       ->capture_default_str()
       ->group(group);
   app.add_option("--time-images", time_images,
-                 "anytime: images timed at batch 1, of which the median counts; 0: none")
+                 "anytime: images timed, at batch 1 on one thread; the median counts; 0: none")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
       ->group(group);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // msd-eval: accuracy and cost of a network's exits, anytime or under a budget.
+#include <iostream>
+
 #include "apps/common/app.h"
 #include "apps/common/evaluate.h"
 #include "apps/eval/eval_options.h"
@@ -26,6 +28,7 @@ int main(int argc, char** argv) {
     } else {
       msd::evaluate_anytime(run);
     }
+    if (!std::cout.flush()) throw msd::IoError("cannot write the results to stdout");
     return 0;
   });
 }

@@ -32,13 +32,14 @@ void Report::print_table(std::ostream& out) const {
 std::string Report::csv() const {
   std::string text;
   const auto line = [&](const auto& cell) {
-    std::string separator;
+    bool first = true;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       if (columns_[i].key.empty()) continue;
-      text += separator + cell(i);
-      separator = ",";
+      if (!first) text += ',';
+      text += cell(i);
+      first = false;
     }
-    text += "\n";
+    text += '\n';
   };
   line([&](std::size_t i) { return columns_[i].key; });
   for (const auto& row : rows_) {
@@ -68,7 +69,8 @@ std::string show_count(const ordered_json& count) { return human_count(count.get
 std::string show_shares(const ordered_json& shares) {
   std::string text;
   for (const ordered_json& share : shares) {
-    text += (text.empty() ? "" : "/") + fixed(100.0 * share.get<double>(), 0);
+    if (!text.empty()) text += '/';
+    text += fixed(100.0 * share.get<double>(), 0);
   }
   return text;
 }

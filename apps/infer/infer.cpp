@@ -30,7 +30,7 @@ Inputs load_inputs(Runtime& runtime, const Checkpoint& checkpoint, InferOptions&
   } else if (options.tensors.empty()) {
     throw ConfigError(message(checkpoint.path.string(),
                               " does not say the mean and deviation its images are normalised "
-                              "with; convert it with msd-convert, or give --dataset"));
+                              "with; convert it with msd-convert"));
   }
   return inputs;
 }
@@ -69,7 +69,7 @@ void infer(InferOptions& options) {
   const Plan plan(*runtime, network, rule.exits);
   const RunSettings settings = {rule, inputs.description, options.top, runtime->threads(),
                                 parse_device(options.runtime.device)};
-  Summary summary(network.architecture().exits());
+  Summary summary(network.architecture().exits(), rule.deadline_us);
   const auto start = std::chrono::steady_clock::now();
   run_samples(plan, *samples, settings, [&](std::int64_t i, const SampleResult& result) {
     summary.add(result, samples->label(i));
@@ -88,6 +88,7 @@ void infer(InferOptions& options) {
   } else {
     std::cout << summary.text(seconds, full);
   }
+  if (!std::cout.flush()) throw IoError("cannot write the results to stdout; is the disk full?");
 }
 
 }  // namespace msd

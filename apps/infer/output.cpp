@@ -10,14 +10,17 @@ namespace msd {
 
 using nlohmann::ordered_json;
 
-Summary::Summary(std::int64_t exits)
-    : left_at_(static_cast<std::size_t>(exits), 0), correct_at_(left_at_) {}
+Summary::Summary(std::int64_t exits, double deadline_us)
+    : left_at_(static_cast<std::size_t>(exits), 0),
+      correct_at_(left_at_),
+      deadline_us_(deadline_us) {}
 
 void Summary::add(const SampleResult& result, std::optional<std::int32_t> label) {
   ++samples_;
   mul_adds_ += result.final.mul_adds;
   ++left_at_[static_cast<std::size_t>(result.final.exit)];
   microseconds_.push_back(result.final.microseconds);
+  late_ += result.final.microseconds > deadline_us_;
   all_exits_ = all_exits_ || !result.exits.empty();
   if (!label) return;
   ++labelled_;
@@ -38,6 +41,7 @@ Summary::Figures Summary::figures(double seconds) const {
   f.median_us = quantile(microseconds_, 0.5);
   f.p95_us = quantile(microseconds_, 0.95);
   for (const std::int64_t count : left_at_) f.shares.push_back(share(count, samples_));
+  if (deadline_us_ > 0) f.late_share = share(late_, samples_);
   if (labelled_ > 0) {
     f.accuracy = share(correct_, labelled_);
     for (const std::int64_t count : correct_at_) {
@@ -59,6 +63,7 @@ ordered_json Summary::json(double seconds, std::int64_t full_mul_adds) const {
   json["images_per_second"] = f.images_per_second;
   json["median_us"] = f.median_us;
   json["p95_us"] = f.p95_us;
+  if (f.late_share) json["late_share"] = *f.late_share;
   return json;
 }
 
@@ -78,8 +83,10 @@ std::string Summary::text(double seconds, std::int64_t full_mul_adds) const {
   };
   exits("left at exit, %:", f.shares);
   if (!f.exit_accuracy.empty()) exits("accuracy of exit, %:", f.exit_accuracy);
-  return text + fixed(f.images_per_second, 1) + " images/s; latency median " +
-         fixed(f.median_us / 1000, 3) + " ms, p95 " + fixed(f.p95_us / 1000, 3) + " ms\n";
+  text += fixed(f.images_per_second, 1) + " images/s; latency median " +
+          fixed(f.median_us / 1000, 3) + " ms, p95 " + fixed(f.p95_us / 1000, 3) + " ms";
+  if (f.late_share) text += "; " + percent(*f.late_share) + " % after the deadline";
+  return text + "\n";
 }
 
 std::string SamplePrinter::class_name(std::int32_t index) const {
@@ -126,7 +133,8 @@ void SamplePrinter::print(const ordered_json& name, const SampleResult& result,
     ordered_json line = {{"input", name}};
     line.update(json(result.final, label));
     for (const Outcome& outcome : result.exits) line["exits"].push_back(json(outcome, label));
-    std::cout << line.dump() << '\n';
+    // A path need not be UTF-8.
+    std::cout << line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << '\n';
   } else if (style_ == Style::table) {
     const std::string text = name.is_string() ? name.get<std::string>() : name.dump();
     if (result.exits.empty()) add_row(text, result.final, label);

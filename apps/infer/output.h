@@ -15,7 +15,8 @@ namespace msd {
 /// Sums over the samples of a run.
 class Summary {
  public:
-  explicit Summary(std::int64_t exits);
+  /// deadline_us: 0 where there is none.
+  Summary(std::int64_t exits, double deadline_us);
   void add(const SampleResult& result, std::optional<std::int32_t> label);
 
   /// seconds: of the whole run. full_mul_adds: of the last exit, all exits run.
@@ -27,7 +28,7 @@ class Summary {
   struct Figures {
     double mean_mul_adds, images_per_second, median_us, p95_us;
     std::vector<double> shares;
-    std::optional<double> accuracy;
+    std::optional<double> accuracy, late_share;
     std::vector<double> exit_accuracy;  // of every exit, where all answered
   };
   Figures figures(double seconds) const;
@@ -35,6 +36,8 @@ class Summary {
   std::int64_t samples_ = 0, labelled_ = 0, correct_ = 0, mul_adds_ = 0;
   std::vector<std::int64_t> left_at_, correct_at_;
   bool all_exits_ = false;
+  double deadline_us_;
+  std::int64_t late_ = 0;  // answers after the deadline
   std::vector<double> microseconds_;
 };
 

@@ -40,9 +40,11 @@ std::int64_t weight_gradient_chunks(const ConvGeometry& g, std::int64_t n, std::
 }
 
 std::int64_t weight_gradient_partial_elems(const ConvGeometry& g) {
-  const std::int64_t run = g.kernel * g.cin;
-  const std::int64_t dw =
-      std::max(g.cout * g.kernel * round_up(run, 16), g.kernel * run * round_up(g.cout, 16));
+  std::int64_t dw = 0;
+  for (const std::int64_t runs : {g.kernel, g.kernel * g.kernel}) {
+    const std::int64_t run = g.kernel * g.kernel * g.cin / runs;
+    dw = std::max({dw, runs * g.cout * round_up(run, 16), runs * run * round_up(g.cout, 16)});
+  }
   return round_up(dw, 16) + round_up(g.cout, 16);
 }
 

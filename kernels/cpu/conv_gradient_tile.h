@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "kernels/cpu/conv_source.h"
 #include "kernels/cpu/conv_tile.h"
 
 namespace msd::cpu::MSD_ISA {
@@ -20,9 +21,12 @@ struct GradientTileArgs {
   std::int64_t images, rows, columns;
   std::int64_t scalar_pixel, scalar_row, scalar_image;
   std::int64_t vector_pixel, vector_row, vector_image;
-  int tail;  // lanes of the last vector that may be read
-  bool add;  // to sums, otherwise overwrite them
+  int tail;           // lanes of the last vector that may be read
+  bool add;           // to sums, otherwise overwrite them
+  FetchAhead* ahead;  // two; a step of each for every kFetchPixels pixels
 };
+
+inline constexpr std::int64_t kFetchPixels = 16;
 
 template <typename T>
 using GradientTile = void (*)(const GradientTileArgs<T>& args);
@@ -38,6 +42,10 @@ MSD_INLINE void gradient_tile_body(const GradientTileArgs<T>& args, std::index_s
       const T* s = a.scalars + image * a.scalar_image + row * a.scalar_row;
       const T* x = a.vectors + image * a.vector_image + row * a.vector_row;
       for (std::int64_t column = 0; column < a.columns; ++column) {
+        if (column % kFetchPixels == 0) {
+          a.ahead[0].advance();
+          a.ahead[1].advance();
+        }
         Vec<T> v[V] = {
             (Partial && J == V - 1 ? load_partial(x + J * kLane, a.tail) : load(x + J * kLane))...};
         (pin(v[J]), ...);

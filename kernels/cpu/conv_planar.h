@@ -39,10 +39,11 @@ inline constexpr std::int64_t kPrefetchPixels = 32;
 /// Transposes `pixels` pixels of c channels to planes.
 template <typename T>
 void copy_to_planes(const T* from, std::int64_t pixel, std::int64_t pixels, std::int64_t c, T* to,
-                    std::int64_t plane) {
+                    std::int64_t plane, bool streams) {
   constexpr int kL = kLanes<T>;
+  const std::int64_t prefetch = streams ? kPrefetchPixels * pixel : 0;
   for (; pixels >= kL; pixels -= kL, from += kL * pixel, to += kL) {
-    pixels_to_planes<true, T, 1>({{from}, {kL}, pixel, kPrefetchPixels * pixel}, c, {to}, plane);
+    pixels_to_planes<true, T, 1>({{from}, {kL}, pixel, prefetch}, c, {to}, plane);
   }
   if (pixels > 0) {
     pixels_to_planes<false, T, 1>({{from}, {static_cast<int>(pixels)}, pixel}, c, {to}, plane);
@@ -126,8 +127,9 @@ struct PlanarTarget {
   std::int64_t images, rows, columns;
 };
 
-template <typename T, int H, bool Accumulate>
-void run_planar(const PlanarTarget<T>& t, const PlanarArgs<T>& args, int channels) {
+template <typename T, int H, bool Accumulate, typename Fetch>
+void run_planar(const PlanarTarget<T>& t, const PlanarArgs<T>& args, int channels,
+                const Fetch& fetch) {
   constexpr int kLane = kLanes<T>, kRun = kLane / H;
   const int vectors = planar_vectors(channels), runs = vectors * H;
   const PlanarTile<T> tile =
@@ -159,6 +161,7 @@ void run_planar(const PlanarTarget<T>& t, const PlanarArgs<T>& args, int channel
       target[i / H].at[i % H] = t.dst;
       target[i / H].count[i % H] = 0;
     }
+    fetch(target[0].at[0], runs * kRun);
     tile(args, base, sums);
     for (int v = 0; v * H < filled; ++v) {
       const T* from = sums + v * kLane;
@@ -171,17 +174,18 @@ void run_planar(const PlanarTarget<T>& t, const PlanarArgs<T>& args, int channel
   }
 }
 
-/// In halves where that leaves fewer lanes idle.
-template <typename T>
-void run_planar(const PlanarTarget<T>& t, const PlanarArgs<T>& args, int channels,
-                bool accumulate) {
+/// In halves where that leaves fewer lanes idle. fetch(first pixel, pixels) is called before each
+/// tile.
+template <typename T, typename Fetch>
+void run_planar(const PlanarTarget<T>& t, const PlanarArgs<T>& args, int channels, bool accumulate,
+                const Fetch& fetch) {
   constexpr std::int64_t kLane = kLanes<T>;
   if (round_up(t.columns, kLane / 2) < round_up(t.columns, kLane)) {
-    accumulate ? run_planar<T, 2, true>(t, args, channels)
-               : run_planar<T, 2, false>(t, args, channels);
+    accumulate ? run_planar<T, 2, true>(t, args, channels, fetch)
+               : run_planar<T, 2, false>(t, args, channels, fetch);
   } else {
-    accumulate ? run_planar<T, 1, true>(t, args, channels)
-               : run_planar<T, 1, false>(t, args, channels);
+    accumulate ? run_planar<T, 1, true>(t, args, channels, fetch)
+               : run_planar<T, 1, false>(t, args, channels, fetch);
   }
 }
 

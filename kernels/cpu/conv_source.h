@@ -24,6 +24,41 @@ struct Window {
   std::int64_t pixels() const { return images * rows * columns; }
 };
 
+/// Fetches rows into the second-level cache, some at every call: those of the next unit while this
+/// one is computed.
+class FetchAhead {
+ public:
+  FetchAhead() = default;
+  /// Channels [0, c) of `pixels` pixels, `pitch` apart, in about `calls` calls.
+  template <typename T>
+  FetchAhead(const T* first, std::int64_t pixels, std::int64_t c, std::int64_t pitch,
+             std::int64_t calls)
+      : at_(reinterpret_cast<const char*>(first)) {
+    constexpr std::int64_t kBytes = sizeof(T), kLine = 64, kRun = 4 * kLine;
+    if ((pitch - c) * kBytes < kLine) {  // nearly contiguous
+      rows_ = pixels * pitch * kBytes / kRun;
+      row_bytes_ = pitch_bytes_ = kRun;
+    } else {
+      rows_ = pixels;
+      row_bytes_ = c * kBytes;
+      pitch_bytes_ = pitch * kBytes;
+    }
+    rows_a_call_ = ceil_div(rows_, calls > 0 ? calls : 1);
+  }
+
+  MSD_INLINE void advance() {
+    std::int64_t count = rows_ < rows_a_call_ ? rows_ : rows_a_call_;
+    rows_ -= count;
+    for (; count > 0; --count, at_ += pitch_bytes_) {
+      for (std::int64_t b = 0; b < row_bytes_; b += 64) __builtin_prefetch(at_ + b, 0, 2);
+    }
+  }
+
+ private:
+  const char* at_ = nullptr;
+  std::int64_t rows_ = 0, rows_a_call_ = 0, row_bytes_ = 0, pitch_bytes_ = 0;
+};
+
 /// Elements beyond a packed copy that copy_window may write: vectors are stored whole.
 template <typename T>
 inline constexpr std::int64_t kScratchSlack = kLanes<T>;

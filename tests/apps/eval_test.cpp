@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "apps/common/evaluate.h"
+#include "data/cifar.h"
 #include "data/split.h"
 #include "engine/file.h"
 #include "models/cost.h"
@@ -156,22 +158,45 @@ TEST_F(Eval, HoldOutOfOtherImagesIsRefused) {
   EXPECT_TRUE(succeeds(eval({"--time-images", "0"})));  // the test images are as good as any
 }
 
+// CIFAR-10's binary files with 9 training images (in 5 files) and 4 test images.
+std::string write_cifar(const std::filesystem::path& folder) {
+  std::filesystem::create_directories(folder);
+  const auto write = [&](const std::string& name, int images) {
+    std::string bytes;
+    for (int i = 0; i < images; ++i) {
+      bytes += static_cast<char>((i + 3) % 10);
+      for (int k = 0; k < 3072; ++k) bytes += static_cast<char>((i * 101 + k * 37) % 251);
+    }
+    write_file_atomically(folder / name, bytes);
+  };
+  for (int i = 1; i <= 5; ++i) write("data_batch_" + std::to_string(i) + ".bin", i < 5 ? 2 : 1);
+  write("test_batch.bin", 4);
+  return folder.string();
+}
+
 TEST_F(Eval, BareStateDictionaryNeedsModelAndData) {
-  Checkpoint checkpoint = read_checkpoint(weights_);
-  std::vector<NamedTensor> tensors;
-  for (const auto& [name, tensor] : checkpoint.file.tensors) {
-    if (!name.starts_with("velocity/")) tensors.push_back({name, tensor});
-  }
-  const std::string full = weights_;
+  const std::string cifar = write_cifar(folder_.path() / "cifar");
+  SystemAllocator host;
+  Network network(small_config(), host);
+  network.initialize(4);
+  weights_ = path("converted.safetensors");  // knows its data, but of no hold-out
+  write_checkpoint(weights_, network, describe(load_cifar(Cifar::cifar10, cifar)), json());
+  const ProgramResult expected = eval({"--data", cifar, "--json", "--time-images", "0"});
+  ASSERT_TRUE(succeeds(expected));
+  EXPECT_TRUE(fails(eval({"--data", cifar, "--mode", "budget"}), 1, {"held out", "--split"}));
+
   weights_ = path("bare.safetensors");
-  write_safetensors(weights_, tensors);
+  write_safetensors(weights_, network.parameters().state());
+  const Arguments data = {"--dataset", "cifar10", "--data", cifar, "--json", "--time-images", "0"};
+  Arguments all = data;
+  all.insert(all.end(), {"--preset", "cifar10-tiny", "--init-channels", "4", "--growth-rate", "2"});
   EXPECT_TRUE(fails(eval({}), 1, {"bare.safetensors", "--dataset"}));
-  EXPECT_TRUE(fails(eval({"--dataset", "synthetic"}), 1, {"bare.safetensors", "--preset"}));
-  const Arguments model = {"--dataset",       "synthetic", "--preset",      "cifar10-tiny",
-                           "--init-channels", "4",         "--growth-rate", "2"};
-  Arguments arguments = model;
-  arguments.insert(arguments.end(), {"--mode", "budget"});
-  EXPECT_TRUE(fails(eval(arguments), 1, {"held out", "--split"}));
+  EXPECT_TRUE(fails(eval(data), 1, {"bare.safetensors", "--preset", "msd-convert"}));
+  const ProgramResult found = eval(all);
+  ASSERT_TRUE(succeeds(found));
+  EXPECT_EQ(json::parse(found.out).at("exits"), json::parse(expected.out).at("exits"));
+  all.insert(all.end(), {"--mode", "budget"});
+  EXPECT_TRUE(fails(eval(all), 1, {"held out", "--split"}));
 }
 
 TEST_F(Eval, WrongUsageAndWrongFiles) {
@@ -182,7 +207,7 @@ TEST_F(Eval, WrongUsageAndWrongFiles) {
   EXPECT_TRUE(fails(eval({"--threads", "-1"}), 2, {"--threads"}));
   EXPECT_TRUE(fails(eval({"--device", "tpu"}), 1, {"tpu", "cpu"}));
   EXPECT_TRUE(fails(eval({"--dataset", "cifar10"}), 1, {"--data"}));
-  EXPECT_TRUE(fails(eval({"--classes", "7"}), 1, {"7", "classes"}));
+  EXPECT_TRUE(fails(eval({"--classes", "7"}), 1, {"classifier.0.linear.weight", "7"}));
   EXPECT_TRUE(fails(run_program("msd-eval", {"--weights", path("none")}), 1, {path("none")}));
   write_file_atomically(path("text.safetensors"), "no weights at all");
   EXPECT_TRUE(fails(run_program("msd-eval", {"--weights", path("text.safetensors")}), 1,

@@ -32,9 +32,12 @@ TEST_F(InferRules, ThresholdsAtTheEnds) {
 }
 
 TEST_F(InferRules, DeadlinesAtTheEnds) {
-  EXPECT_EQ(summary({"--deadline-ms", "0.000001"}).at("exit_shares"), json({1.0, 0.0, 0.0}));
-  EXPECT_EQ(summary({"--deadline-ms", "1e7", "--threads", "2"}).at("exit_shares"),
-            json({0.0, 0.0, 1.0}));
+  const json hopeless = summary({"--deadline-ms", "0.000001"});
+  EXPECT_EQ(hopeless.at("exit_shares"), json({1.0, 0.0, 0.0}));
+  EXPECT_EQ(hopeless.at("late_share"), 1.0);
+  const json easy = summary({"--deadline-ms", "1e7", "--threads", "2"});
+  EXPECT_EQ(easy.at("exit_shares"), json({0.0, 0.0, 1.0}));
+  EXPECT_EQ(easy.at("late_share"), 0.0);
 }
 
 TEST_F(InferRules, BudgetPicksThePoint) {

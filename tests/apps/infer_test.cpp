@@ -69,6 +69,7 @@ TEST_F(Infer, EverySampleIsWhatTheRecordsSay) {
   const std::vector<json> found = lines({"--threshold", "0.125", "--top", "2"});
   const ExitRecords expected = records("test");
   const std::vector<ExitCost> costs = exit_costs(make_architecture(small_config()));
+  const std::vector<std::string> names = small_dataset().class_names;
   std::vector<std::int64_t> left(3);
   for (std::int64_t s = 0; s < 110; ++s) {
     const json& line = found[static_cast<std::size_t>(s)];
@@ -84,7 +85,7 @@ TEST_F(Infer, EverySampleIsWhatTheRecordsSay) {
     EXPECT_EQ(classes[0].at("class"), expected.prediction[expected.at(s, exit)]);
     EXPECT_EQ(classes[0].at("probability"), line.at("confidence"));
     EXPECT_LE(classes[1].at("probability"), classes[0].at("probability"));
-    EXPECT_EQ(classes[0].at("name"), small_dataset().class_names[classes[0].at("class")]);
+    EXPECT_EQ(classes[0].at("name"), names[classes[0].at("class").get<std::size_t>()]);
     EXPECT_EQ(line.at("correct"), classes[0].at("class") == line.at("label"));
     EXPECT_GT(line.at("microseconds"), 0.0);
   }

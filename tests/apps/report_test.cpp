@@ -7,6 +7,7 @@
 
 #include "apps/common/quantile.h"
 #include "engine/file.h"
+#include "kernels/error.h"
 #include "tests/support/temp_folder.h"
 
 namespace msd::test {

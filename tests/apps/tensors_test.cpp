@@ -17,7 +17,8 @@ class InferTensors : public ProgramTest {
     for (const std::int64_t d : shape) elems *= d;
     std::mt19937 random(7);
     std::vector<double> values;
-    for (std::int64_t i = 0; i < elems; ++i) values.push_back(random() % 4096 / 1024.0 - 2.0);
+    for (std::int64_t i = 0; i < elems; ++i)
+      values.push_back(static_cast<double>(random() % 4096) / 1024.0 - 2.0);
     return make_tensor(std::move(shape), values, dtype);
   }
 

@@ -128,10 +128,11 @@ TYPED_TEST(SoftmaxCrossEntropy, GradientMatchesCentralDifferences) {
   LossProblem<TypeParam> p({3, 7});
   const auto expected = central_differences(
       [&](const auto& z) { return 0.5 * p.reference_loss(z); }, p.logits.doubles());
-  ExecutionContext context = cpu_context();
-  const SoftmaxCrossEntropyArgs args = p.args(0.5);
-  softmax_cross_entropy(context, {&args, 1});
-  EXPECT_TRUE(compare("dlogits", p.dlogits, expected, {1e-9 + 8.0 * eps<TypeParam>(), 0.0}));
+  for (ExecutionContext& context : every_isa()) {
+    const SoftmaxCrossEntropyArgs args = p.args(0.5);
+    softmax_cross_entropy(context, {&args, 1});
+    EXPECT_TRUE(compare("dlogits", p.dlogits, expected, {1e-9 + 8.0 * eps<TypeParam>(), 0.0}));
+  }
 }
 
 TYPED_TEST(SoftmaxCrossEntropy, LossAloneAndInPlaceAgree) {
@@ -156,22 +157,24 @@ TYPED_TEST(SoftmaxCrossEntropy, SurvivesLargeLogits) {
   LossProblem<TypeParam> p({2, 3});
   p.logits.set(std::vector<TypeParam>{1000, 0, -1000, -1000, 0, 1000});
   p.labels.set(std::vector<std::int32_t>{0, 1});
-  ExecutionContext context = cpu_context();
-  const SoftmaxCrossEntropyArgs args = p.args();
-  softmax_cross_entropy(context, {&args, 1});
-  EXPECT_TRUE(compare("loss", p.loss, std::vector{500.0}, {}));
-  EXPECT_TRUE(compare("dlogits", p.dlogits, std::vector{0.0, 0.0, 0.0, 0.0, -0.5, 0.5}, {}));
+  for (ExecutionContext& context : every_isa()) {
+    const SoftmaxCrossEntropyArgs args = p.args();
+    softmax_cross_entropy(context, {&args, 1});
+    EXPECT_TRUE(compare("loss", p.loss, std::vector{500.0}, {}));
+    EXPECT_TRUE(compare("dlogits", p.dlogits, std::vector{0.0, 0.0, 0.0, 0.0, -0.5, 0.5}, {}));
+  }
 }
 
 TYPED_TEST(SoftmaxCrossEntropy, NaNReachesTheLoss) {
   LossProblem<TypeParam> p({5, 4});
   p.logits.at(3, 2) = std::numeric_limits<TypeParam>::quiet_NaN();
-  ExecutionContext context = cpu_context();
-  const SoftmaxCrossEntropyArgs args = p.args();
-  softmax_cross_entropy(context, {&args, 1});
-  EXPECT_TRUE(std::isnan(p.loss.at(0, 0)));
-  EXPECT_TRUE(std::isnan(p.dlogits.at(3, 0)));
-  EXPECT_FALSE(std::isnan(p.dlogits.at(2, 0)));
+  for (ExecutionContext& context : every_isa()) {
+    const SoftmaxCrossEntropyArgs args = p.args();
+    softmax_cross_entropy(context, {&args, 1});
+    EXPECT_TRUE(std::isnan(p.loss.at(0, 0)));
+    EXPECT_TRUE(std::isnan(p.dlogits.at(3, 0)));
+    EXPECT_FALSE(std::isnan(p.dlogits.at(2, 0)));
+  }
 }
 
 TYPED_TEST(SoftmaxCrossEntropy, RejectsWhatTheContractForbids) {
@@ -288,23 +291,25 @@ TYPED_TEST(SoftmaxConfidence, TiesGoToTheLowestIndex) {
 TYPED_TEST(SoftmaxConfidence, EqualLogitsHaveTheEntropyOfLnClasses) {
   ConfidenceProblem<TypeParam> p({1, 8});
   p.logits.fill(TypeParam{3});
-  ExecutionContext context = cpu_context();
-  Outputs outputs;
-  EXPECT_TRUE(p.run(context, outputs));
-  EXPECT_EQ(p.max.at(0, 0), TypeParam{0.125});
-  EXPECT_EQ(p.second.at(0, 0), TypeParam{0.125});
-  EXPECT_EQ(p.entropy.at(0, 0), static_cast<TypeParam>(std::log(8.0)));
+  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
+    EXPECT_TRUE(p.run(context, outputs));
+    EXPECT_EQ(p.max.at(0, 0), TypeParam{0.125});
+    EXPECT_EQ(p.second.at(0, 0), TypeParam{0.125});
+    EXPECT_EQ(p.entropy.at(0, 0), static_cast<TypeParam>(std::log(8.0)));
+    return AssertionSuccess();
+  }));
 }
 
 TYPED_TEST(SoftmaxConfidence, ImpossibleClassesCountNothing) {
   ConfidenceProblem<TypeParam> p({1, 4});
   p.logits.set(std::vector<TypeParam>{static_cast<TypeParam>(-kInfinity), 0, -10000,
                                       static_cast<TypeParam>(-kInfinity)});
-  ExecutionContext context = cpu_context();
-  Outputs outputs;
-  EXPECT_TRUE(p.run(context, outputs));
-  EXPECT_EQ(p.entropy.at(0, 0), TypeParam{0});
-  EXPECT_EQ(p.top5.values(), (std::vector<std::int32_t>{1, 2, 0, 3, -1}));
+  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
+    EXPECT_TRUE(p.run(context, outputs));
+    EXPECT_EQ(p.entropy.at(0, 0), TypeParam{0});
+    EXPECT_EQ(p.top5.values(), (std::vector<std::int32_t>{1, 2, 0, 3, -1}));
+    return AssertionSuccess();
+  }));
 }
 
 TYPED_TEST(SoftmaxConfidence, NaNGivesNaNAndClassZeroInItsRow) {

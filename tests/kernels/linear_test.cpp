@@ -197,13 +197,14 @@ TYPED_TEST(LinearBackward, MatchesCentralDifferencesOfForward) {
       [&](const auto& at) { return loss(forward(shape, x, at, bias)); }, weight, 0.5);
   const auto dbias = central_differences(
       [&](const auto& at) { return loss(forward(shape, x, weight, at)); }, bias, 0.5);
-  ExecutionContext context = cpu_context();
-  const LinearBackwardArgs args = p.backward_args();
-  linear_backward(context, {&args, 1});
-  const Tolerance tolerance = sum_tolerance<TypeParam>(16, 4.0);  // linear: no truncation error
-  EXPECT_TRUE(compare("dx", p.dx, dx, tolerance));
-  EXPECT_TRUE(compare("dw", p.dw, dw, tolerance));
-  EXPECT_TRUE(compare("dbias", p.dbias, dbias, tolerance));
+  for (ExecutionContext& context : every_isa()) {
+    const LinearBackwardArgs args = p.backward_args();
+    linear_backward(context, {&args, 1});
+    const Tolerance tolerance = sum_tolerance<TypeParam>(16, 4.0);  // linear: no truncation error
+    EXPECT_TRUE(compare("dx", p.dx, dx, tolerance));
+    EXPECT_TRUE(compare("dw", p.dw, dw, tolerance));
+    EXPECT_TRUE(compare("dbias", p.dbias, dbias, tolerance));
+  }
 }
 
 TYPED_TEST(LinearBackward, InputGradientMayBeLeftOut) {

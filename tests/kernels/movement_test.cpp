@@ -362,18 +362,20 @@ TYPED_TEST(ImageToFloat, WithoutCropsTakesTheImageAsItIs) {
   const std::vector<double> expected = images.expected();
   ImageToFloatArgs args = images.args();
   args.crops = nullptr;
-  ExecutionContext context = cpu_context();
-  image_to_float(context, {&args, 1});
-  EXPECT_TRUE(compare("y", images.y, expected, {}));
+  for (ExecutionContext& context : every_isa()) {
+    image_to_float(context, {&args, 1});
+    EXPECT_TRUE(compare("y", images.y, expected, {}));
+  }
 }
 
 TYPED_TEST(ImageToFloat, CropsFarOutsideAreTheMeanColour) {
   Images<TypeParam> images(4, 6, 7, {4, 6, 7, 3});
   images.crops = {{100, 0, false}, {-100, 0, true}, {0, 100, false}, {0, -2147483647, true}};
   const ImageToFloatArgs args = images.args();
-  ExecutionContext context = cpu_context();
-  image_to_float(context, {&args, 1});
-  EXPECT_TRUE(compare("y", images.y, std::vector<double>(4 * 6 * 7 * 3), {}));
+  for (ExecutionContext& context : every_isa()) {
+    image_to_float(context, {&args, 1});
+    EXPECT_TRUE(compare("y", images.y, std::vector<double>(4 * 6 * 7 * 3), {}));
+  }
 }
 
 TYPED_TEST(ImageToFloat, RejectsWhatTheContractForbids) {

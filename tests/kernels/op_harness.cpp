@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tests/kernels/op_harness.h"
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cmath>
@@ -10,6 +11,10 @@
 
 #include "kernels/cpu/op_table.h"
 #include "kernels/error.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace msd::test {
 namespace {
@@ -21,6 +26,18 @@ using testing::AssertionSuccess;
 constexpr std::size_t kFenceBytes = 256;
 constexpr std::size_t kAlignment = 64;
 
+// Tells AddressSanitizer, where there is one, whether memory may be touched.
+void allow_access([[maybe_unused]] const void* begin, [[maybe_unused]] std::size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+  ASAN_UNPOISON_MEMORY_REGION(begin, bytes);
+#endif
+}
+void forbid_access([[maybe_unused]] const void* begin, [[maybe_unused]] std::size_t bytes) {
+#if defined(__SANITIZE_ADDRESS__)
+  ASAN_POISON_MEMORY_REGION(begin, bytes);
+#endif
+}
+
 std::uint64_t mix(std::uint64_t z) {
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
@@ -29,7 +46,8 @@ std::uint64_t mix(std::uint64_t z) {
 
 template <typename T>
 bool same_bits(T a, T b) {
-  return std::memcmp(&a, &b, sizeof(T)) == 0;
+  using Bytes = std::array<std::byte, sizeof(T)>;
+  return std::bit_cast<Bytes>(a) == std::bit_cast<Bytes>(b);
 }
 
 template <typename T>
@@ -90,6 +108,40 @@ Operand<T>::Operand(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t
   const std::size_t past = address % kAlignment;
   first_ = static_cast<std::ptrdiff_t>(fence + (past == 0 ? 0 : (kAlignment - past) / sizeof(T)));
   for (std::size_t i = 0; i < memory_.size(); ++i) memory_[i] = tag_at(i);
+  forbid_guards();
+}
+
+template <typename T>
+bool Operand<T>::in_view(std::size_t i) const {
+  const std::int64_t offset = static_cast<std::int64_t>(i) - first_;
+  if (offset < 0 || offset >= rows() * pitch_) return false;
+  const std::int64_t channel = offset % pitch_ - gap_before_;
+  return channel >= 0 && channel < c_;
+}
+
+// The sanitizer's grain is 8 bytes, of which it can forbid the last ones only: a gap's end that
+// shares its grain with the view stays open.
+template <typename T>
+void Operand<T>::forbid_guards() const {
+  for (std::size_t begin = 0; begin < memory_.size();) {
+    std::size_t end = begin;
+    while (end < memory_.size() && !in_view(end)) ++end;
+    forbid_access(memory_.data() + begin, (end - begin) * sizeof(T));
+    begin = end;
+    while (begin < memory_.size() && in_view(begin)) ++begin;
+  }
+}
+
+template <typename T>
+void Operand<T>::allow_guards() const {
+  allow_access(memory_.data(), memory_.size() * sizeof(T));
+}
+
+template <typename T>
+void Operand<T>::plant(std::int64_t row, std::int64_t channel, T value) {
+  allow_guards();
+  at(row, channel) = value;
+  forbid_guards();
 }
 
 template <typename T>
@@ -163,27 +215,23 @@ std::vector<double> Operand<T>::doubles() const {
 
 template <typename T>
 AssertionResult Operand<T>::intact() const {
-  const std::int64_t rows_elems = rows() * pitch_;
-  for (std::size_t i = 0; i < memory_.size(); ++i) {
-    const std::int64_t offset = static_cast<std::int64_t>(i) - first_;
-    const bool in_rows = offset >= 0 && offset < rows_elems;
-    if (in_rows) {
-      const std::int64_t channel = offset % pitch_ - gap_before_;
-      if (channel >= 0 && channel < c_) continue;
-    }
-    if (same_bits(memory_[i], tag_at(i))) continue;
-    AssertionResult failure = AssertionFailure();
-    if (in_rows) {
-      failure << "the gap of row " << offset / pitch_ << " at channel "
-              << offset % pitch_ - gap_before_ << " of " << c_;
-    } else if (offset < 0) {
-      failure << "the fence " << -offset << " elements before the first row";
-    } else {
-      failure << "the fence " << offset - rows_elems + 1 << " elements after the last row";
-    }
-    return failure << " was overwritten with " << show(memory_[i]);
+  allow_guards();
+  std::size_t i = 0;
+  while (i < memory_.size() && (in_view(i) || same_bits(memory_[i], tag_at(i)))) ++i;
+  const std::string found = i < memory_.size() ? show(memory_[i]) : "";
+  forbid_guards();
+  if (i == memory_.size()) return AssertionSuccess();
+  const std::int64_t offset = static_cast<std::int64_t>(i) - first_;
+  AssertionResult failure = AssertionFailure();
+  if (offset < 0) {
+    failure << "the fence " << -offset << " elements before the first row";
+  } else if (offset >= rows() * pitch_) {
+    failure << "the fence " << offset - rows() * pitch_ + 1 << " elements after the last row";
+  } else {
+    failure << "the gap of row " << offset / pitch_ << " at channel "
+            << offset % pitch_ - gap_before_ << " of " << c_;
   }
-  return AssertionSuccess();
+  return failure << " was overwritten with " << found;
 }
 
 template <typename T>
@@ -282,14 +330,14 @@ cpu::ThreadPool& pool_of(int threads) {
 }
 
 void poison_scratch(const cpu::ThreadPool& pool) {
-  constexpr std::size_t kTags = 16384;  // 128 KB: more than the shapes of tests use
-  static const std::vector<double> tags = [] {
-    std::vector<double> filled(kTags);
-    for (std::size_t i = 0; i < kTags; ++i) filled[i] = tag_of<double>(i);
+  constexpr std::size_t kCount = 16384;  // 128 KB: more than the shapes of tests use
+  static const std::vector<double> kTags = [] {
+    std::vector<double> filled(kCount);
+    for (std::size_t i = 0; i < kCount; ++i) filled[i] = tag_of<double>(i);
     return filled;
   }();
   for (int worker = 0; worker < pool.size(); ++worker) {
-    std::memcpy(pool.scratch(worker), tags.data(), kTags * sizeof(double));
+    std::memcpy(pool.scratch(worker), kTags.data(), kCount * sizeof(double));
   }
 }
 
@@ -297,6 +345,14 @@ void poison_scratch(const cpu::ThreadPool& pool) {
 
 ExecutionContext cpu_context(int threads) {
   return {DeviceType::cpu, &pool_of(threads), &cpu::op_table(cpu::default_isa())};
+}
+
+std::vector<ExecutionContext> every_isa() {
+  std::vector<ExecutionContext> contexts;
+  for (const cpu::Isa isa : cpu::available_isas()) {
+    contexts.push_back({DeviceType::cpu, &pool_of(1), &cpu::op_table(isa)});
+  }
+  return contexts;
 }
 
 AssertionResult on_every_backend(const Run& run) {

@@ -59,13 +59,15 @@ bool is_tag(T value);
 
 /// An NHWC view inside wider rows, with fences before and after. Starts as tags everywhere, its own
 /// elements included; row 0 starts on a 64-byte boundary, channel 0 of the view gap.before further.
+/// Under AddressSanitizer an access to a fence or a gap, reading or writing, is an error at once.
 /// T: float, double, std::int32_t, std::int64_t or std::uint8_t.
 template <typename T>
 class Operand {
  public:
   Operand(std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t c, Gap gap = {});
-  Operand(Operand&&) = default;  // a copy would lie elsewhere: not on the boundary, with other tags
-  Operand& operator=(Operand&&) = default;
+  // Movable; a copy would lie elsewhere: not on the boundary, with other tags.
+  Operand(Operand&&) noexcept = default;
+  Operand& operator=(Operand&&) noexcept = default;
   /// [count] contiguous elements.
   static Operand vector(std::int64_t count) { return Operand(1, 1, 1, count); }
 
@@ -83,6 +85,8 @@ class Operand {
   T& at(std::int64_t n, std::int64_t y, std::int64_t x, std::int64_t channel) {
     return at((n * h_ + y) * w_ + x, channel);
   }
+  /// Writes anywhere in the memory, as a faulty op would: channel may lie in a gap or a fence.
+  void plant(std::int64_t row, std::int64_t channel, T value);
 
   /// These fill the view only and return *this. The seed is part of later messages.
   Operand& fill(T value);
@@ -109,6 +113,11 @@ class Operand {
   T* base() { return memory_.data() + first_; }
   const T* base() const { return memory_.data() + first_; }
   T tag_at(std::size_t i) const;
+  /// Whether memory_[i] is in the view and not in a gap or a fence.
+  bool in_view(std::size_t i) const;
+  /// Tells AddressSanitizer that the fences and gaps may (not) be touched.
+  void forbid_guards() const;
+  void allow_guards() const;
 
   std::int64_t n_, h_, w_, c_, gap_before_, pitch_;
   std::vector<T> memory_;
@@ -169,21 +178,27 @@ testing::AssertionResult on_every_backend(const Run& run);
 /// A context on the default instruction set with `threads` threads (1 to 3).
 ExecutionContext cpu_context(int threads = 1);
 
-/// Passes where the op, given `args` after change(args), throws a ShapeError that names the op.
+/// Contexts of one thread, one for every instruction set of this CPU.
+std::vector<ExecutionContext> every_isa();
+
+/// Passes where the op, given `args` after change(args), throws a ShapeError that names the op, on
+/// every instruction set.
 template <typename Args, typename Change>
 testing::AssertionResult rejects(void (*op)(ExecutionContext&, std::span<const Args>),
                                  const std::string& op_name, Args args, Change&& change) {
   change(args);
-  ExecutionContext context = cpu_context();
-  try {
-    op(context, {&args, 1});
-  } catch (const ShapeError& error) {
-    if (std::string(error.what()).find(op_name + ":") != std::string::npos) {
-      return testing::AssertionSuccess();
+  for (ExecutionContext& context : every_isa()) {
+    std::string text = "threw no ShapeError";
+    try {
+      op(context, {&args, 1});
+    } catch (const ShapeError& error) {
+      text = error.what();
     }
-    return testing::AssertionFailure() << "the message does not name the op: " << error.what();
+    if (text.find(op_name + ":") == std::string::npos) {
+      return testing::AssertionFailure() << op_name << ": " << text;
+    }
   }
-  return testing::AssertionFailure() << op_name << " threw no ShapeError";
+  return testing::AssertionSuccess();
 }
 
 /// (f(x + step*e_i) - f(x - step*e_i)) / (2*step) for each i.

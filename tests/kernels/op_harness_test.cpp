@@ -74,33 +74,43 @@ TYPED_TEST(OpHarness, ReportsResultsComputedFromPoison) {
 TYPED_TEST(OpHarness, ReportsAnOverrunByOne) {
   for (const Gap gap : {Gap{0, 0}, Gap{3, 1}}) {
     Operand<TypeParam> after(2, 3, 5, 7, gap), before(2, 3, 5, 7, gap);
-    after.random(1).at(29, 7) = 0;
+    after.random(1).plant(29, 7, 0);
     EXPECT_FALSE(after.written());
-    before.random(1).at(0, -1) = 0;
+    before.random(1).plant(0, -1, 0);
     EXPECT_FALSE(before.written());
   }
   Operand<TypeParam> far(1, 1, 1, 7);
-  far.random(1).at(0, 7 + 31) = 0;  // two 512-bit vectors of doubles on
+  far.random(1).plant(0, 7 + 31, 0);  // two 512-bit vectors of doubles on
   EXPECT_TRUE(says(far.intact(), "32 elements after")) << far.intact().message();
 }
 
 TYPED_TEST(OpHarness, ReportsAWriteIntoTheGap) {
   for (const std::int64_t channel : {-3, -1, 7}) {
     Operand<TypeParam> y(2, 3, 5, 7, {3, 1});
-    y.random(1).at(11, channel) = 0;
+    y.random(1).plant(11, channel, 0);
     EXPECT_TRUE(says(y.intact(), "gap of row")) << y.intact().message();
     EXPECT_FALSE(y.written());
   }
 }
 
-TYPED_TEST(OpHarness, ReportsPoisonMovedWithinAGap) {
-  Operand<TypeParam> x(2, 3, 5, 7, {3, 1}), y(2, 3, 5, 7, {3, 1});
-  y.random(1).at(11, 7) = x.at(11, 7);
+TYPED_TEST(OpHarness, ReportsPoisonMovedIntoAGap) {
+  Operand<TypeParam> x(2, 3, 5, 7), y(2, 3, 5, 7, {3, 1});
+  y.random(1).plant(11, 7, x.at(11, 6));
   EXPECT_FALSE(y.intact());
-  Operand<TypeParam> z(2, 3, 5, 7, {3, 1});
-  z.random(1).at(11, 7) = z.at(12, 7);
-  EXPECT_FALSE(z.intact());
 }
+
+#if defined(__SANITIZE_ADDRESS__)
+TYPED_TEST(OpHarness, SanitizerStopsReadsOfGuards) {
+  Operand<TypeParam> y(2, 3, 5, 8, {8, 8});
+  y.random(1);
+  volatile TypeParam value{};
+  EXPECT_DEATH(value = y.at(3, -1), "use-after-poison");
+  EXPECT_DEATH(value = y.at(3, 8), "use-after-poison");
+  EXPECT_DEATH(value = y.at(0, -9), "use-after-poison");
+  EXPECT_DEATH(value = y.at(29, 16), "use-after-poison");
+  value = y.at(3, 7);
+}
+#endif
 
 TYPED_TEST(OpHarness, ReportsNaN) {
   Operand<TypeParam> y(1, 2, 2, 3);
@@ -153,7 +163,7 @@ TEST(OpHarness, WorksOnIntegers) {
   EXPECT_FALSE(y.written());
   y.integers(3, -1, 9);
   EXPECT_TRUE(y.written());
-  y.at(0, 5) = 0;
+  y.plant(0, 5, 0);
   EXPECT_FALSE(y.written());
   auto bytes = Operand<std::uint8_t>::vector(5);
   bytes.integers(3, 0, 255);

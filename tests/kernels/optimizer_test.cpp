@@ -173,6 +173,29 @@ TYPED_TEST(FiniteCheck, FindsTheFirstOfEveryKind) {
   }
 }
 
+TYPED_TEST(FiniteCheck, LowestOfSeveralTasksWins) {
+  // Task 8 is the first with a bad element. Those after it have theirs where they find it long
+  // before task 8 does, or long after.
+  constexpr std::int64_t kTask = 16384, kTasks = 16;
+  for (const bool last_of_task : {true, false}) {
+    Operand<TypeParam> data(1, 1, 1, kTasks * kTask);
+    data.fill(TypeParam{1});
+    const std::int64_t lowest = 8 * kTask + (last_of_task ? kTask - 1 : 0);
+    data.at(0, lowest) = std::numeric_limits<TypeParam>::infinity();
+    for (std::int64_t task = 9; task < kTasks; ++task) {
+      data.at(0, task * kTask + (last_of_task ? 0 : kTask - 1)) = data.at(0, lowest);
+    }
+    auto first = Operand<std::int64_t>::vector(1);
+    const FiniteCheckArgs args{data.data(), data.elems(), kDTypeOf<TypeParam>, first.data()};
+    ExecutionContext context = cpu_context(3);
+    for (int round = 0; round < 200; ++round) {
+      first.poison();
+      finite_check(context, {&args, 1});
+      ASSERT_EQ(first.at(0, 0), lowest);
+    }
+  }
+}
+
 TYPED_TEST(FiniteCheck, RejectsWhatTheContractForbids) {
   Operand<TypeParam> data(1, 1, 1, 4);
   auto first = Operand<std::int64_t>::vector(1);

@@ -193,10 +193,11 @@ TYPED_TEST(MaxPoolBackward, MatchesCentralDifferences) {
         return std::inner_product(y.begin(), y.end(), weights.begin(), 0.0);
       },
       x.doubles(), 0.25);
-  ExecutionContext context = cpu_context();
-  const MaxPoolBackwardArgs args{x.view(), dy.view(), dx.view(), p.geometry, false};
-  max_pool_backward(context, {&args, 1});
-  EXPECT_TRUE(compare("dx", dx, expected, {1e-12, 0.0}));
+  for (ExecutionContext& context : every_isa()) {
+    const MaxPoolBackwardArgs args{x.view(), dy.view(), dx.view(), p.geometry, false};
+    max_pool_backward(context, {&args, 1});
+    EXPECT_TRUE(compare("dx", dx, expected, {1e-12, 0.0}));
+  }
 }
 
 TYPED_TEST(MaxPoolBackward, RejectsWhatTheContractForbids) {
@@ -270,10 +271,11 @@ TYPED_TEST(AvgPoolForward, IsExactOnIntegersAndPowersOfTwo) {
   const AvgCase p{3, 8, 8, 12, 2, 4};
   Operand<TypeParam> x(p.n, p.h, p.w, p.c), y(3, 4, 2, 12);
   x.integers(1, -100, 100);
-  ExecutionContext context = cpu_context();
-  const AvgPoolForwardArgs args{x.view(), y.view(), p.kernel_h, p.kernel_w};
-  avg_pool_forward(context, {&args, 1});
-  EXPECT_TRUE(compare("y", y, avg_pool(p, x.doubles()), {}));
+  for (ExecutionContext& context : every_isa()) {
+    const AvgPoolForwardArgs args{x.view(), y.view(), p.kernel_h, p.kernel_w};
+    avg_pool_forward(context, {&args, 1});
+    EXPECT_TRUE(compare("y", y, avg_pool(p, x.doubles()), {}));
+  }
 }
 
 TYPED_TEST(AvgPoolForward, RejectsWhatTheContractForbids) {

@@ -150,4 +150,8 @@ testing::AssertionResult Differences::within(double tolerance) const {
   return testing::AssertionSuccess() << "at most " << worst_ << ", at " << worst_name_;
 }
 
+void Differences::record(const std::string& key) const {
+  testing::Test::RecordProperty(key, message(worst_, " at ", worst_name_));
+}
+
 }  // namespace msd::test

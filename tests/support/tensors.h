@@ -47,6 +47,8 @@ class Differences {
   std::int64_t tensors() const { return tensors_; }
   /// At least one tensor was compared and no difference is above the tolerance.
   testing::AssertionResult within(double tolerance) const;
+  /// Puts the worst difference into the running test's properties (--gtest_output).
+  void record(const std::string& key) const;
 
  private:
   double worst_ = 0.0;
