@@ -32,7 +32,7 @@ Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const Model
   if (!checkpoint.config && !options.given()) {
     throw ConfigError(message(checkpoint.path.string(),
                               " does not say which network it is for: give --preset or the model "
-                              "options, or convert it with msd-convert"));
+                              "options"));
   }
   Network network(options.resolve(checkpoint.config, dataset_classes), runtime.allocator(), dtype);
   checkpoint.load_weights(network);

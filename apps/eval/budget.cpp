@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <limits>
 
 #include "apps/common/evaluate.h"
 #include "apps/common/table.h"

@@ -28,9 +28,10 @@ Inputs load_inputs(Runtime& runtime, const Checkpoint& checkpoint, InferOptions&
   } else if (checkpoint.data) {
     inputs.description = *checkpoint.data;
   } else if (options.tensors.empty()) {
-    throw ConfigError(message(checkpoint.path.string(),
-                              " does not say the mean and deviation its images are normalised "
-                              "with; convert it with msd-convert"));
+    throw ConfigError(
+        message(checkpoint.path.string(),
+                " does not say the mean and deviation its images are normalised "
+                "with; name its data with --dataset, or use a checkpoint of msd-train"));
   }
   return inputs;
 }

@@ -253,7 +253,7 @@ struct ConfidenceProblem {
     // As for the loss: 10 eps from z - max, a few more; the entropy adds up the errors of p.
     const Tolerance relative{0.0, 16.0 * eps<T>()};
     const Tolerance sums{16.0 * eps<T>(), 16.0 * eps<T>()};
-    for (AssertionResult result :
+    for (const AssertionResult& result :
          {compare("probabilities", probabilities, p, relative),
           compare("max", max, largest, relative), compare("second", second, next, relative),
           compare("entropy", entropy, entropies, sums), compare("argmax", argmax, best, {}),

@@ -330,14 +330,10 @@ cpu::ThreadPool& pool_of(int threads) {
 }
 
 void poison_scratch(const cpu::ThreadPool& pool) {
-  constexpr std::size_t kCount = 16384;  // 128 KB: more than the shapes of tests use
-  static const std::vector<double> kTags = [] {
-    std::vector<double> filled(kCount);
-    for (std::size_t i = 0; i < kCount; ++i) filled[i] = tag_of<double>(i);
-    return filled;
-  }();
+  constexpr std::size_t kTags = 16384;  // 128 KB: more than the shapes of tests use
   for (int worker = 0; worker < pool.size(); ++worker) {
-    std::memcpy(pool.scratch(worker), kTags.data(), kCount * sizeof(double));
+    auto* scratch = reinterpret_cast<double*>(pool.scratch(worker));
+    for (std::size_t i = 0; i < kTags; ++i) scratch[i] = tag_of<double>(i);
   }
 }
 

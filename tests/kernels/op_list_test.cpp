@@ -29,7 +29,7 @@ std::string suite_of(std::string_view op) {
 }
 
 /// Whether a name such as "Suite", "Suite/0" (typed) or "Prefix/Suite" (parameterized) has `part`.
-bool has_part(std::string name, const std::string& part) {
+bool has_part(const std::string& name, const std::string& part) {
   return ("/" + name + "/").find("/" + part + "/") != std::string::npos;
 }
 
