@@ -16,7 +16,7 @@
 
 namespace msd::cpu::MSD_ISA {
 
-inline constexpr int kMaxTileVectors = kVectorRegisters >= 32 ? 2 : 3;
+inline constexpr int kMaxTileVectors = kVectorRegisters >= 32 ? 4 : 3;
 inline constexpr int kMaxTilePixels = 12;
 
 /// Pixels of the largest tile of v vectors: accumulators, weights and a broadcast in registers.
