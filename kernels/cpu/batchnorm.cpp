@@ -6,10 +6,11 @@
 // Rows of c channels with a pitch; channels in the lanes of up to four vectors, the last one
 // masked; rows unrolled so that four sums run side by side.
 // Sums: x is shifted by the mean of kShiftRows rows spread over the tensor; blocks of kBlockRows
-// rows are summed in T, blocks and tasks in double and in a fixed order. With an error of
-// about eps*sqrt(kBlockRows) a block, the variance's relative error is that times
-// 1 + (mean - shift)^2/var, which is 1 + 1/kShiftRows for rows drawn alike (mean 1000 and
-// std 1: 1e-6 measured) and never more than 1 + rows/kShiftRows.
+// rows are summed in T, blocks and tasks in double and in a fixed order. The variance's relative
+// error is that of a block's sum, about eps*sqrt(kBlockRows), times 1 + (mean - shift)^2/var, which
+// is 1 + 1/kShiftRows for rows drawn alike and never above 1 + rows/kShiftRows. Measured over
+// 65536 rows of std 1: 5e-8 for means of 0, 1000 and 1e5; 6e-5 where the shift's rows are all
+// 100 std away.
 // Bytes: forward reads x twice and writes y; backward reads x and dy twice and writes dx.
 #include <array>
 #include <cmath>
@@ -164,7 +165,9 @@ void shift_of(const T* x, std::int64_t pitch, std::int64_t rows, std::int64_t ch
   for (std::int64_t i = 0; i < channels; ++i) {
     double sum = 0.0;
     for (std::int64_t k = 0; k < samples; ++k) {
-      sum += static_cast<double>(x[k * rows / samples * pitch + i]);
+      // Not a whole number of images apart, as rows/samples would be: all would be corners.
+      const std::int64_t row = samples > 1 ? k * (rows - 1) / (samples - 1) : 0;
+      sum += static_cast<double>(x[row * pitch + i]);
     }
     shift[i] = static_cast<T>(sum / static_cast<double>(samples));
   }
