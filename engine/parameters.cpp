@@ -230,7 +230,8 @@ void ParameterSet::load_state(const std::map<std::string, Tensor>& tensors,
   if (used < tensors.size()) {
     std::map<std::string, bool> known;
     for (const NamedTensor& own : state()) known[own.name] = true;
-    for (const auto& [name, tensor] : tensors) {
+    for (const auto& entry : tensors) {
+      const std::string& name = entry.first;
       const bool ignored =
           std::any_of(ignored_prefixes.begin(), ignored_prefixes.end(),
                       [&](const std::string& prefix) { return name.starts_with(prefix); });

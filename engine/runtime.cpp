@@ -36,10 +36,10 @@ void require_device(DeviceSpec device) {
 DeviceSpec parse_device(std::string_view text) {
   if (text == "cpu") return {};
   if (text == "cuda") return {DeviceType::cuda, 0};
-  constexpr std::string_view prefix = "cuda:";
+  constexpr std::string_view kPrefix = "cuda:";
   int index = -1;
-  if (text.starts_with(prefix)) {
-    const std::string_view digits = text.substr(prefix.size());
+  if (text.starts_with(kPrefix)) {
+    const std::string_view digits = text.substr(kPrefix.size());
     const auto [end, error] = std::from_chars(digits.begin(), digits.end(), index);
     if (error != std::errc() || end != digits.end()) index = -1;
   }

@@ -7,7 +7,7 @@
 #   cpu     Release build with -Werror, all tests
 #   asan    address and undefined-behaviour sanitizers, all tests
 #   tsan    thread sanitizer, the tests that use threads (--full: all tests)
-#   tidy    clang-tidy 14 over the CPU code
+#   tidy    clang-tidy 14 over the CPU code (--full: over the tests too)
 #   cuda    CUDA build, where a toolkit is found
 # Exits with 1 where a part failed. A part that cannot run here is "skipped", never "passed".
 set -uo pipefail
@@ -124,8 +124,10 @@ part_tidy() {
   fi
   mkdir -p build-cpu/tidy/passed
   quietly build-cpu/configure.log configure build-cpu --preset cpu || return 1
+  local folders='apps|bench|data|engine|kernels|models'
+  [ $full = no ] || folders+='|tests'
   cmake -DIN=build-cpu/compile_commands.json -DOUT=build-cpu/tidy -DROOT="$PWD" \
-    -P scripts/lib/tidy_commands.cmake || return 1
+    -DFOLDERS="$folders" -P scripts/lib/tidy_commands.cmake || return 1
   local shared file key todo=()
   shared=$({ "$tool" --version && cat .clang-tidy build-cpu/tidy/compile_commands.json &&
     sources | grep -E '\.(h|inc)$' | xargs cat; } | sha256sum)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# cmake -DIN=compile_commands.json -DOUT=FOLDER -DROOT=SOURCES -P tidy_commands.cmake
-# Writes FOLDER/compile_commands.json and FOLDER/files.txt for clang-tidy: our own C++ sources, each
+# cmake -DIN=compile_commands.json -DOUT=FOLDER -DROOT=SOURCES -DFOLDERS='a|b' -P tidy_commands.cmake
+# Writes FOLDER/compile_commands.json and FOLDER/files.txt for clang-tidy: the C++ sources in FOLDERS, each
 # once (the op bodies are compiled once per instruction set; AVX2's stand for all), without -Werror
 # (clang-tidy judges by its own list) and without options clang does not know.
 file(READ "${IN}" commands)
@@ -13,7 +13,7 @@ foreach(i RANGE ${last})
   string(JSON command GET "${commands}" ${i} command)
   string(JSON directory GET "${commands}" ${i} directory)
   file(RELATIVE_PATH file "${ROOT}" "${file}")
-  if(NOT file MATCHES "^(apps|bench|data|engine|kernels|models|tests)/.*\\.cpp$")
+  if(NOT file MATCHES "^(${FOLDERS})/.*\\.cpp$")
     continue()
   endif()
   if(command MATCHES "-DMSD_ISA=(generic|avx512)" AND commands MATCHES "-DMSD_ISA=avx2")
