@@ -44,7 +44,7 @@ MsdnetConfig imagenet(std::int64_t step) {
 }  // namespace
 
 const std::vector<Preset>& presets() {
-  static const std::vector<Preset> kPresets = {
+  static const std::vector<Preset> all = {
       {"cifar10-tiny", "3 exits, 9 M mul-adds: trains on a CPU in minutes", tiny(10)},
       {"cifar10-quick", "4 exits, 18 M mul-adds: the quickstart's network", quick()},
       {"cifar10-anytime10", "10 exits (paper, anytime prediction)",
@@ -66,7 +66,7 @@ const std::vector<Preset>& presets() {
       {"imagenet-k6", "5 exits every 6 layers", imagenet(6)},
       {"imagenet-k7", "5 exits every 7 layers, 3.2 G mul-adds", imagenet(7)},
   };
-  return kPresets;
+  return all;
 }
 
 const MsdnetConfig& preset(std::string_view wanted) {
