@@ -9,7 +9,8 @@ if(NOT MSD_CUDA STREQUAL "OFF")
     set(CMAKE_CUDA_ARCHITECTURES ${MSD_CUDA_ARCHITECTURES})
     enable_language(CUDA)
     set(MSD_CUDA_ENABLED 1)
-    # CMake before 3.26 refuses CUDA_STANDARD 20.
+    # CMake before 3.26 refuses CUDA_STANDARD 20, which would follow from the C++ standard required.
+    set(CMAKE_CUDA_STANDARD_REQUIRED OFF)
     string(APPEND CMAKE_CUDA_FLAGS " -std=c++20 -lineinfo")
     find_package(CUDAToolkit REQUIRED)
     message(STATUS "CUDA backend: ${CMAKE_CUDA_COMPILER} (${CMAKE_CUDA_COMPILER_VERSION}), "

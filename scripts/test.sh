@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Every check of the tree, in build folders of its own (build-cpu, build-cpu-asan, ...).
 #   ./scripts/test.sh [--full] [--jobs N] [part ...]
-# Parts, all by default and in this order:
+# Parts in their order; without names: format, cpu and cuda, with --full all of them:
 #   format  clang-format 14 over all sources
 #   cpu     Release build with -Werror, all tests
 #   asan    address and undefined-behaviour sanitizers, all tests
@@ -34,7 +34,10 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=("${all_parts[@]}")
+if [ ${#parts[@]} -eq 0 ]; then
+  parts=(format cpu cuda)
+  [ $full = no ] || parts=("${all_parts[@]}")
+fi
 jobs=${jobs:-$(default_jobs)}
 
 detect_distro
