@@ -6,6 +6,7 @@
 #include <cctype>
 #include <string>
 
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/error.h"
 #include "kernels/ops.h"
@@ -62,7 +63,9 @@ TEST(OpList, NamesAreDistinct) {
 
 TEST(OpList, OpsMissingOnCudaThrowTheirName) {
   ExecutionContext context;
+  cuda::Context cuda_context;
   context.device = DeviceType::cuda;
+  context.cuda = &cuda_context;
   const std::vector<std::string_view> missing = cuda::missing_ops();
   const auto check = [&](std::string_view name, auto&& call) {
     if (std::find(missing.begin(), missing.end(), name) == missing.end()) return;
