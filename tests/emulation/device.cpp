@@ -27,6 +27,8 @@ void configure(const Settings& settings) {
   device().random.seed(settings.seed);
 }
 
+std::int64_t threads_run() { return device().threads_run; }
+
 unsigned char poison_byte() { return device().settings.poison; }
 
 void reset() {

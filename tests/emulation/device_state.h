@@ -77,6 +77,7 @@ struct DeviceState {
   cudaError_t sticky = cudaSuccess, last = cudaSuccess;
   cudaError_t explained = cudaSuccess;  // the error that `explanation` is about
   std::string explanation;
+  std::int64_t threads_run = 0;
 };
 DeviceState& device();
 

@@ -33,6 +33,9 @@ void configure(const Settings& settings);
 /// Forgets a sticky error and all work that has not run. Streams, events and memory stay.
 void reset();
 
+/// Threads of kernels that have run so far.
+std::int64_t threads_run();
+
 /// Device allocations not yet freed, for tests that look for leaks.
 std::int64_t live_allocations();
 

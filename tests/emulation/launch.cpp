@@ -71,6 +71,7 @@ cudaError_t run(const Launch& launch) {
     block.argument = launch.arguments.get();
     block.order = settings().order;
     block.seed = device().random.below(std::size_t{1} << 62);
+    device().threads_run += std::int64_t{block.block.x} * block.block.y * block.block.z;
     begin_block_shared_memory();
     if (const char* text = run_block(block); text != nullptr) {
       join_threads();

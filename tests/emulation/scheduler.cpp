@@ -40,6 +40,7 @@ struct Block {
   Site barrier = {};
   char sync[2] = {};  // addresses that stand for the two latest barriers
   unsigned generation = 0;
+  char start = 0;  // address that stands for what the host did before the block
   bool running = false, failed = false;
   char error[1024] = {};
 };
@@ -111,6 +112,7 @@ void check_exit() {
 }
 
 void thread_main() {
+  acquire(&block.start);
   block.run->body(block.run->argument);
   check_exit();
   release(&block);
@@ -143,6 +145,7 @@ void start_block(const BlockRun& run) {
     prepare_fiber(threads[i].fiber, thread_main);
   }
   ready.start(run.order, run.seed, count);
+  release(&block.start);
 }
 
 }  // namespace

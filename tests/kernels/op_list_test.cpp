@@ -3,31 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cctype>
 #include <string>
 
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/error.h"
 #include "kernels/ops.h"
+#include "tests/kernels/op_harness.h"
 
-namespace msd {
+namespace msd::test {
 namespace {
-
-/// "max_pool_forward" -> "MaxPoolForward".
-std::string suite_of(std::string_view op) {
-  std::string suite;
-  bool start = true;
-  for (const char letter : op) {
-    if (letter == '_') {
-      start = true;
-      continue;
-    }
-    suite += start ? static_cast<char>(std::toupper(static_cast<unsigned char>(letter))) : letter;
-    start = false;
-  }
-  return suite;
-}
 
 /// Whether a name such as "Suite", "Suite/0" (typed) or "Prefix/Suite" (parameterized) has `part`.
 bool has_part(const std::string& name, const std::string& part) {
@@ -101,4 +86,4 @@ TEST(OpList, StartUpNamesTheMissingOps) {
 }
 
 }  // namespace
-}  // namespace msd
+}  // namespace msd::test
