@@ -101,9 +101,7 @@ part_format() {
 
 part_cpu() { build_and_test cpu all; }
 
-part_asan() {
-  UBSAN_OPTIONS=print_stacktrace=1 build_and_test cpu-asan all
-}
+part_asan() { build_and_test cpu-asan all; }
 
 part_tsan() {
   local select=("$tsan_targets" -R "$tsan_tests")

@@ -16,8 +16,8 @@
 #include "engine/random.h"
 #include "kernels/cpu/op_table.h"
 #include "kernels/error.h"
-#include "tests/data/allocations.h"
 #include "tests/data/temp_folder.h"
+#include "tests/support/allocations.h"
 
 namespace msd {
 namespace {
@@ -369,13 +369,13 @@ TEST(Loader, AllocatesNothingOnceMade) {
     loader.start_epoch(0);
     while (loader.next() != nullptr) {
     }
-    const long before = allocations();
+    const long before = test::heap_allocations();
     for (std::int64_t epoch = 1; epoch < 6; ++epoch) {
       loader.start_epoch(epoch, epoch);
       while (loader.next() != nullptr) {
       }
     }
-    EXPECT_EQ(allocations(), before) << workers << " workers";
+    EXPECT_EQ(test::heap_allocations(), before) << workers << " workers";
   }
 }
 
