@@ -18,6 +18,7 @@ void ReadySet::start(Order order, std::uint64_t seed, unsigned threads) {
   order_ = order;
   state_ = seed * 0x9E3779B97F4A7C15u + 1;
   threads_ = threads;
+  nonempty_ = 0;  // a block that failed leaves some behind
   for (unsigned w = 0; w < warp_count(); ++w) priority_[w] = w;
   for (unsigned w = warp_count(); w > 1; --w) {
     const unsigned other = random(w);
