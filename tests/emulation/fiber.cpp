@@ -32,7 +32,7 @@ constexpr std::size_t kStackBytes = 128 << 10;  // frames are larger
 #else
 constexpr std::size_t kStackBytes = 64 << 10;
 #endif
-constexpr std::size_t kPageBytes = 4096, kStackPages = kStackBytes / kPageBytes;
+constexpr std::size_t kPageBytes = 4096;
 
 /// The two ends of a switch; the receiver finds them through the word that the jump carries.
 struct Switch {
@@ -70,10 +70,10 @@ void* new_stack() {
 
 #ifdef MSD_EMULATION_TSAN
 /// TSan's fibers take turns, as making one takes half a millisecond: a fiber remembers what its
-/// earlier blocks have seen, so a race is overlooked between blocks of 256 threads that run eight
+/// earlier blocks have seen, so a race is overlooked between blocks of 256 threads that run four
 /// apart, or a multiple.
 void* next_tsan_fiber() {
-  constexpr unsigned kFibers = 2048;
+  constexpr unsigned kFibers = 1024;
   static void* fibers[kFibers];
   static unsigned next = 0;
   void*& fiber = fibers[next++ % kFibers];
@@ -84,6 +84,7 @@ void* next_tsan_fiber() {
 /// Maps the touched part of the stack anew: TSan takes that for a write by the host, and not the
 /// next fiber's use of the stack for a race with this one's.
 void forget_stack(const Fiber& fiber) {
+  constexpr std::size_t kStackPages = kStackBytes / kPageBytes;
   char* stack = static_cast<char*>(const_cast<void*>(fiber.stack));
   unsigned char resident[kStackPages];
   if (mincore(stack, kStackBytes, resident) != 0) __builtin_trap();

@@ -55,7 +55,7 @@ std::vector<float> expected() {
 
 TEST(Race, CorrectKernelIsRightInEveryOrder) {
   for (const Order order : kOrders) {
-    for (const std::uint64_t seed : {1, 2, 3}) {
+    for (const std::uint64_t seed : {1u, 2u, 3u}) {
       start(order, seed);
       EXPECT_EQ(output_of(exchange_kernel<Fault::none>), expected());
       EXPECT_EQ(output_of(copy_kernel<Fault::none>), ramp(kThreads));
@@ -74,7 +74,7 @@ TEST(Race, EveryOrderShowsAReadBeforeTheWrite) {
 TEST(Race, OnlyTheUnfairOrderShowsAnOverwriteBeforeTheRead) {
   if (kTsan) GTEST_SKIP() << "ThreadSanitizer ends the program: see SanitizerNamesBothLines";
   const Kernel kernel = exchange_kernel<Fault::no_barrier_before_overwrite>;
-  for (const std::uint64_t seed : {1, 2, 3}) {
+  for (const std::uint64_t seed : {1u, 2u, 3u}) {
     start(Order::unfair, seed);
     EXPECT_NE(output_of(kernel), expected()) << "seed " << seed;
   }
@@ -97,6 +97,14 @@ __global__ void one_element_kernel(float* y) {
   if (threadIdx.x == 0) *y = 1.0f;
 }
 
+/// Even blocks write y[0] before a barrier, odd ones after theirs: a barrier orders one block only.
+__global__ void one_element_and_barriers_kernel(float* y) {
+  if (threadIdx.x == 0 && blockIdx.x % 2 == 0) *y = 1.0f;
+  block_sync();
+  cuda::warp_sync();
+  if (threadIdx.x == 0 && blockIdx.x % 2 == 1) *y = 1.0f;
+}
+
 template <typename Run>
 [[noreturn]] void run_and_exit(Run run) {
   start(Order::forward, 1);
@@ -113,12 +121,14 @@ TEST(RaceDeathTest, SanitizerNamesBothLines) {
               reported, race);
   EXPECT_EXIT(run_and_exit([] { output_of(exchange_kernel<Fault::no_barrier_before_overwrite>); }),
               reported, race);
-  EXPECT_EXIT(run_and_exit([] {
-                Floats y(1);
-                launch(nullptr, 2, kThreads, 0, one_element_kernel, y.data());
-                EXPECT_EQ(failure(), "");
-              }),
-              reported, race);
+  for (const auto kernel : {one_element_kernel, one_element_and_barriers_kernel}) {
+    EXPECT_EXIT(run_and_exit([kernel] {
+                  Floats y(1);
+                  launch(nullptr, 2, kThreads, 0, kernel, y.data());
+                  EXPECT_EQ(failure(), "");
+                }),
+                reported, race);
+  }
   EXPECT_EXIT(run_and_exit([] { output_of(exchange_kernel<Fault::none>); }),
               testing::ExitedWithCode(0), "");
 }

@@ -36,19 +36,4 @@ class ReadySet {
   unsigned priority_[kMaxWarps] = {};  // warps, the most urgent first
 };
 
-/// Copies in flight of one thread, the oldest first.
-class AsyncCopies {
- public:
-  static constexpr unsigned kMost = 128;
-  void clear() { first_ = count_ = ended_groups_ = 0; }
-  bool post(const AsyncCopy& copy);
-  void end_group() { ++ended_groups_; }
-  bool take(unsigned pending_groups, AsyncCopy& copy);
-
- private:
-  AsyncCopy copies_[kMost];
-  unsigned group_[kMost];
-  unsigned first_ = 0, count_ = 0, ended_groups_ = 0;
-};
-
 }  // namespace msd::emulation

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "tests/emulation/scheduler.h"
 
+#include "tests/emulation/async_copies.h"
 #include "tests/emulation/fiber.h"
 #include "tests/emulation/ready_set.h"
 
@@ -18,6 +19,21 @@ struct Wait {
   Site site = {};
 };
 
+/// Addresses that stand for barriers in TSan's eyes. A thread may have passed the next one when
+/// another is still leaving this one, hence two in turns; and blocks must not meet in one, hence
+/// other two for the next blocks.
+class SyncPoints {
+ public:
+  void next_block() { block_ = (block_ + 1) % kBlocks; }
+  void next() { ++generation_; }
+  void* current() { return &points_[block_][generation_ % 2]; }
+
+ private:
+  static constexpr unsigned kBlocks = 16;
+  char points_[kBlocks][2] = {};
+  unsigned block_ = 0, generation_ = 0;
+};
+
 struct Thread {
   Fiber fiber;
   uint3 index = {};
@@ -29,8 +45,7 @@ struct Warp {
   unsigned members = 0, exited = 0, arrived = 0;
   Wait wait;  // of those that arrived
   Lanes lanes = {};
-  char sync[2] = {};  // addresses that stand for the two latest collectives
-  unsigned generation = 0;
+  SyncPoints sync;
 };
 
 struct Block {
@@ -38,10 +53,9 @@ struct Block {
   unsigned threads = 0, exited = 0;
   unsigned at_barrier = 0;
   Site barrier = {};
-  char sync[2] = {};  // addresses that stand for the two latest barriers
-  unsigned generation = 0;
+  SyncPoints sync;
   char start = 0;  // address that stands for what the host did before the block
-  bool running = false, failed = false;
+  bool failed = false;
   char error[1024] = {};
 };
 
@@ -129,6 +143,7 @@ void start_block(const BlockRun& run) {
   block.threads = count;
   block.exited = block.at_barrier = 0;
   block.failed = false;
+  block.sync.next_block();
   blockIdx = {run.index.x, run.index.y, run.index.z};
   blockDim = run.block;
   gridDim = run.grid;
@@ -136,6 +151,7 @@ void start_block(const BlockRun& run) {
     const unsigned lanes = count - w * 32;
     warps[w].members = lanes >= 32 ? ~0u : (1u << lanes) - 1;
     warps[w].exited = warps[w].arrived = 0;
+    warps[w].sync.next_block();
   }
   for (unsigned i = 0; i < count; ++i) {
     threads[i].index = {i % run.block.x, i / run.block.x % run.block.y,
@@ -153,12 +169,10 @@ void start_block(const BlockRun& run) {
 const char* run_block(const BlockRun& run) {
   host = Fiber{};
   start_block(run);
-  block.running = true;
   const int first = ready.pick(run.order == Order::reverse ? 0 : block.threads - 1);
   current = static_cast<unsigned>(first);
   threadIdx = threads[first].index;
   switch_fiber(host, threads[first].fiber, false);
-  block.running = false;
   for (unsigned i = 0; i < block.threads; ++i) {
     Fiber& fiber = threads[i].fiber;
     if (block.failed) {  // stopped in the middle
@@ -172,8 +186,6 @@ const char* run_block(const BlockRun& run) {
 }
 
 void join_threads() { acquire(&block); }
-
-bool in_kernel() { return block.running; }
 
 void fail(const char* format, ...) {
   const dim3& grid = block.run->grid;
@@ -204,11 +216,11 @@ void block_barrier(Site site) {
     fail("divergent barrier: thread %u is in block_sync at %s:%d, %u threads at %s:%d", current,
          site.file, site.line, block.at_barrier, block.barrier.file, block.barrier.line);
   }
-  void* sync = &block.sync[block.generation % 2];
+  void* sync = block.sync.current();
   release(sync);
   if (++block.at_barrier == block.threads) {
     block.at_barrier = 0;
-    ++block.generation;
+    block.sync.next();
     for (unsigned i = 0; i < block.threads; ++i) threads[i].wait = {};
     ready.add_all();
   } else {
@@ -240,14 +252,14 @@ void warp_collective(const char* operation, Site site, Compute compute, const vo
   warp.lanes.in[lane] = in;
   warp.lanes.out[lane] = out;
   warp.arrived |= 1u << lane;
-  void* sync = &warp.sync[warp.generation % 2];
+  void* sync = warp.sync.current();
   if (orders_memory) release(sync);
   if (warp.arrived == ~0u) {
     ignore_accesses(true);
     if (compute != nullptr) compute(warp.lanes);
     ignore_accesses(false);
     warp.arrived = 0;
-    ++warp.generation;
+    warp.sync.next();
     for (unsigned i = current - lane; i <= current - lane + 31; ++i) threads[i].wait = {};
     ready.add_warp(current / 32);
   } else {

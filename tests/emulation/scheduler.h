@@ -38,8 +38,6 @@ const char* run_block(const BlockRun& run);
 /// the blocks of a launch: they are not ordered.
 void join_threads();
 
-/// Whether the caller is a thread of a running block.
-bool in_kernel();
 /// Ends the running block with an error; for threads of a kernel only.
 [[noreturn]] __attribute__((format(printf, 1, 2))) void fail(const char* format, ...);
 
