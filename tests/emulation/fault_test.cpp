@@ -69,7 +69,7 @@ __global__ void divergent_kernel(Divergence divergence) {
   const bool first = threadIdx.x < 16;
   switch (divergence) {
     case Divergence::two_barriers:
-      if (threadIdx.x < 32) {
+      if (threadIdx.x < 32) {  // NOLINT(bugprone-branch-clone): two lines are the point
         block_sync();
       } else {
         block_sync();

@@ -84,7 +84,7 @@ Device& device() {
 std::vector<emulation::Settings> many_ways() {
   std::vector<emulation::Settings> ways;
   for (const Order order : {Order::forward, Order::reverse, Order::random, Order::unfair}) {
-    for (const std::uint64_t seed : {1, 2, 3}) {
+    for (const std::uint64_t seed : {1u, 2u, 3u}) {
       for (const int poison : {0xFF, 0x00}) {
         ways.push_back({order, seed, static_cast<unsigned char>(poison)});
       }

@@ -3,6 +3,8 @@
 // on purpose: kernels compute in float.
 #pragma once
 
+// NOLINTBEGIN: NVIDIA's names
+
 #include <cstdint>
 #include <cstring>
 
@@ -28,3 +30,4 @@ inline __nv_bfloat16 __float2bfloat16_rn(float value) {
 
 inline unsigned short __bfloat16_as_ushort(__nv_bfloat16 value) { return value.bits; }
 inline __nv_bfloat16 __ushort_as_bfloat16(unsigned short bits) { return {bits}; }
+// NOLINTEND

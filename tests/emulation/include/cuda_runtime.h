@@ -4,6 +4,8 @@
 // behave as documented for the real ones, but for what tests/emulation/emulation.h says.
 #pragma once
 
+// NOLINTBEGIN: NVIDIA's names
+
 #include <cstddef>
 #include <cstdint>
 
@@ -171,3 +173,4 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks,
 
 // The device functions kernels call by these names besides those of <cmath>.
 inline float rsqrtf(float x) { return 1.0f / __builtin_sqrtf(x); }
+// NOLINTEND
