@@ -216,10 +216,10 @@ __global__ void round_kernel(const float* x, std::uint32_t* tf32, unsigned short
 
 TEST_F(DeviceCode, RoundsToTf32AndBfloat16) {
   const std::vector<float> values = {1.0f,       -1.0f,       0.0f,          0x1.002p0f,
-                                     0x1.001p0f, -0x1.001p0f, 0x1.0008p0f,   0x1.01p0f,
+                                     0x1.001p0f, -0x1.002p0f, 0x1.0008p0f,   0x1.01p0f,
                                      0x1.03p0f,  0x1.0101p0f, 0x1.fffffep0f, 0x1.fffffep127f};
   const std::vector<std::uint32_t> tf32 = {0x3F800000, 0xBF800000, 0x00000000, 0x3F802000,
-                                           0x3F802000, 0xBF802000, 0x3F800000, 0x3F808000,
+                                           0x3F800000, 0xBF802000, 0x3F800000, 0x3F808000,
                                            0x3F818000, 0x3F808000, 0x40000000, 0x7F800000};
   const std::vector<unsigned short> bf16 = {0x3F80, 0xBF80, 0x0000, 0x3F80, 0x3F80, 0xBF80,
                                             0x3F80, 0x3F80, 0x3F82, 0x3F81, 0x4000, 0x7F80};
