@@ -5,8 +5,9 @@
 // A block takes `width` channels (8, 16 or 32: the smallest that holds them all, or 32) and a chunk
 // of rows; thread t has channel t % width and rows t / width, t / width + slots, ... Neighbouring
 // threads read neighbouring channels. All of this follows from the problem's shape, never from the
-// device, and so does the order of the sums: a thread's in runs of kRunRows in the element's type,
-// runs, threads and chunks in double.
+// device, and so does the order of the sums: a thread's in runs of kRunRows in the statistics'
+// type, runs, threads and chunks in double. Activations may be bf16; all arithmetic is in float
+// then.
 #pragma once
 
 #include <algorithm>
@@ -71,11 +72,11 @@ struct ChannelThread {
 };
 
 /// Adds term(row, a, b) over the thread's rows to two sums.
-template <typename T, typename Term>
+template <typename A, typename Term>
 MSD_DEVICE void sum_rows(const ChannelThread& t, double& sum_a, double& sum_b, Term term) {
   std::int64_t row = t.first_row;
   while (row < t.end_row) {
-    T a = 0, b = 0;
+    A a = 0, b = 0;
     for (int i = 0; i < kRunRows && row < t.end_row; ++i, row += t.slots) term(row, a, b);
     sum_a += static_cast<double>(a);
     sum_b += static_cast<double>(b);
@@ -134,10 +135,10 @@ struct Normalisation {
 };
 template <typename T>
 MSD_DEVICE void normalise(const Normalisation<T>& p, const ChannelThread& t,
-                          const Affine<T>& affine) {
+                          const Affine<Accumulator<T>>& affine) {
   for (std::int64_t row = t.first_row; row < t.end_row; row += t.slots) {
-    const T value = affine(p.x[row * p.x_pitch + t.channel]);
-    p.y[row * p.y_pitch + t.channel] = p.relu && value < T{0} ? T{0} : value;
+    const Accumulator<T> value = affine(widen(p.x[row * p.x_pitch + t.channel]));
+    p.y[row * p.y_pitch + t.channel] = narrow<T>(p.relu && value < 0 ? 0 : value);
   }
 }
 template <typename T, typename Args>

@@ -19,40 +19,42 @@ namespace {
 
 template <typename T>
 struct Backward {
+  using A = Accumulator<T>;
   ChannelGrid sums_grid, pointwise_grid;
   const T *x, *dy;
   T* dx;
   std::int64_t x_pitch, dy_pitch, dx_pitch;
-  const T *gamma, *beta, *saved_mean, *saved_invstd;
-  T *dgamma, *dbeta;
+  const A *gamma, *beta, *saved_mean, *saved_invstd;
+  A *dgamma, *dbeta;
   double* sums;  // [chunks][2][channels], then [2][channels]: dbeta/rows, invstd*dgamma/rows
   bool relu;
 
-  MSD_DEVICE Affine<T> affine(int channel) const {
+  MSD_DEVICE Affine<A> affine(int channel) const {
     return {saved_mean[channel], gamma[channel], saved_invstd[channel], beta[channel]};
   }
   MSD_DEVICE double* means() const {
     return sums + std::int64_t{sums_grid.chunks} * 2 * sums_grid.channels;
   }
   /// dy through the ReLU.
-  MSD_DEVICE T g(std::int64_t row, int channel, const Affine<T>& forward, T x_value) const {
-    const T upper = dy[row * dy_pitch + channel];
-    return !relu || forward(x_value) > T{0} ? upper : T{0};
+  MSD_DEVICE A g(std::int64_t row, int channel, const Affine<A>& forward, A x_value) const {
+    const A upper = widen(dy[row * dy_pitch + channel]);
+    return !relu || forward(x_value) > 0 ? upper : 0;
   }
 };
 
 template <typename T>
 __global__ void __launch_bounds__(kBatchnormThreads)
     gradient_sums_kernel(const __grid_constant__ ProblemTable<Backward<T>> table) {
+  using A = Accumulator<T>;
   const BlockTask task = block_task(table);
   const Backward<T>& p = table.problems[task.problem];
   const ChannelThread t(p.sums_grid, task.index);
   double sum = 0.0, products = 0.0;
   if (t.live) {
-    const Affine<T> forward = p.affine(t.channel);
-    sum_rows<T>(t, sum, products, [&](std::int64_t row, T& a, T& b) {
-      const T x = p.x[row * p.x_pitch + t.channel];
-      const T g = p.g(row, t.channel, forward, x);
+    const Affine<A> forward = p.affine(t.channel);
+    sum_rows<A>(t, sum, products, [&](std::int64_t row, A& a, A& b) {
+      const A x = widen(p.x[row * p.x_pitch + t.channel]);
+      const A g = p.g(row, t.channel, forward, x);
       a += g;
       b = multiply_add(g, x - forward.mean, b);
     });
@@ -73,8 +75,8 @@ __global__ void __launch_bounds__(kBatchnormThreads)
   if (t.slot != 0 || !t.live) return;
   const auto invstd = static_cast<double>(p.saved_invstd[t.channel]);
   const double dgamma = products * invstd;
-  p.dbeta[t.channel] = static_cast<T>(dbeta);
-  p.dgamma[t.channel] = static_cast<T>(dgamma);
+  p.dbeta[t.channel] = static_cast<Accumulator<T>>(dbeta);
+  p.dgamma[t.channel] = static_cast<Accumulator<T>>(dgamma);
   const double inverse = p.sums_grid.rows > 0 ? 1.0 / static_cast<double>(p.sums_grid.rows) : 0.0;
   p.means()[t.channel] = dbeta * inverse;
   p.means()[p.sums_grid.channels + t.channel] = invstd * dgamma * inverse;
@@ -83,18 +85,20 @@ __global__ void __launch_bounds__(kBatchnormThreads)
 template <typename T>
 __global__ void __launch_bounds__(kBatchnormThreads)
     input_gradient_kernel(const __grid_constant__ ProblemTable<Backward<T>> table) {
+  using A = Accumulator<T>;
   const BlockTask task = block_task(table);
   const Backward<T>& p = table.problems[task.problem];
   const ChannelThread t(p.pointwise_grid, task.index);
   if (!t.live) return;
-  const Affine<T> forward = p.affine(t.channel);
-  const auto g_mean = static_cast<T>(p.means()[t.channel]);
-  const auto d_slope = static_cast<T>(p.means()[p.sums_grid.channels + t.channel]);
+  const Affine<A> forward = p.affine(t.channel);
+  const auto g_mean = static_cast<A>(p.means()[t.channel]);
+  const auto d_slope = static_cast<A>(p.means()[p.sums_grid.channels + t.channel]);
   for (std::int64_t row = t.first_row; row < t.end_row; row += t.slots) {
-    const T x = p.x[row * p.x_pitch + t.channel];
-    const T g = p.g(row, t.channel, forward, x);
-    const T d = x - forward.mean;
-    p.dx[row * p.dx_pitch + t.channel] = forward.scale * multiply_add(-d, d_slope, g - g_mean);
+    const A x = widen(p.x[row * p.x_pitch + t.channel]);
+    const A g = p.g(row, t.channel, forward, x);
+    const A d = x - forward.mean;
+    p.dx[row * p.dx_pitch + t.channel] =
+        narrow<T>(forward.scale * multiply_add(-d, d_slope, g - g_mean));
   }
 }
 
@@ -108,12 +112,12 @@ Backward<T> problem_of(const BatchNormBackwardArgs& args, void* share) {
           args.x.pitch,
           args.dy.pitch,
           args.dx.pitch,
-          static_cast<const T*>(args.gamma),
-          static_cast<const T*>(args.beta),
-          static_cast<const T*>(args.saved_mean),
-          static_cast<const T*>(args.saved_invstd),
-          static_cast<T*>(args.dgamma),
-          static_cast<T*>(args.dbeta),
+          static_cast<const Accumulator<T>*>(args.gamma),
+          static_cast<const Accumulator<T>*>(args.beta),
+          static_cast<const Accumulator<T>*>(args.saved_mean),
+          static_cast<const Accumulator<T>*>(args.saved_invstd),
+          static_cast<Accumulator<T>*>(args.dgamma),
+          static_cast<Accumulator<T>*>(args.dbeta),
           static_cast<double*>(share),
           args.relu};
 }
@@ -121,10 +125,11 @@ Backward<T> problem_of(const BatchNormBackwardArgs& args, void* share) {
 }  // namespace
 
 void batchnorm_backward(Context& context, std::span<const BatchNormBackwardArgs> group) {
-  for (const auto& args : group) check_cuda_dtype("batchnorm_backward", args.x.dtype);
-  for_each_dtype([&]<typename T>() {
+  for (const auto& args : group) check_dtype("batchnorm_backward", args.x.dtype, ActivationTypes{});
+  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
     in_batches<Backward<T>>(
-        context, group, [](const BatchNormBackwardArgs& args) { return is_of<T>(args.x.dtype); },
+        context, group,
+        [](const BatchNormBackwardArgs& args) { return args.x.dtype == kDeviceDType<T>; },
         problem_of<T>,
         [&](std::span<const Backward<T>> problems) {
           launch_over(context, gradient_sums_kernel<T>, problems, kBatchnormThreads,

@@ -23,8 +23,8 @@ template <typename T>
 struct Forward {
   ChannelGrid grid;  // of the sums
   Normalisation<T> pass;
-  const T *gamma, *beta;
-  T *running_mean, *running_var, *saved_mean, *saved_invstd;
+  const Accumulator<T>*gamma, *beta;
+  Accumulator<T>*running_mean, *running_var, *saved_mean, *saved_invstd;
   double* sums;
   double momentum, epsilon;
 };
@@ -32,20 +32,21 @@ struct Forward {
 /// The mean of rows spread over the tensor. Not a whole number of images apart, as rows/samples
 /// would be: all would be corners.
 template <typename T>
-MSD_DEVICE T sample_mean(const Forward<T>& p, int channel) {
+MSD_DEVICE Accumulator<T> sample_mean(const Forward<T>& p, int channel) {
   const std::int64_t rows = p.grid.rows, samples = rows < kShiftRows ? rows : kShiftRows;
   double sum = 0.0;
   for (std::int64_t k = 0; k < samples; ++k) {
     const std::int64_t row = samples > 1 ? k * (rows - 1) / (samples - 1) : 0;
-    sum += static_cast<double>(p.pass.x[row * p.pass.x_pitch + channel]);
+    sum += static_cast<double>(widen(p.pass.x[row * p.pass.x_pitch + channel]));
   }
-  return static_cast<T>(sum / static_cast<double>(samples));
+  return static_cast<Accumulator<T>>(sum / static_cast<double>(samples));
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kBatchnormThreads)
     moments_kernel(const __grid_constant__ ProblemTable<Forward<T>> table) {
-  MSD_SHARED(T, shift_of_column, kWarpSize);
+  using A = Accumulator<T>;
+  MSD_SHARED(A, shift_of_column, kWarpSize);
   const BlockTask task = block_task(table);
   const Forward<T>& p = table.problems[task.problem];
   const ChannelThread t(p.grid, task.index);
@@ -53,9 +54,9 @@ __global__ void __launch_bounds__(kBatchnormThreads)
   block_sync();
   double sum = 0.0, squares = 0.0;
   if (t.live) {
-    const T shift = shift_of_column[t.column];
-    sum_rows<T>(t, sum, squares, [&](std::int64_t row, T& a, T& b) {
-      const T d = p.pass.x[row * p.pass.x_pitch + t.channel] - shift;
+    const A shift = shift_of_column[t.column];
+    sum_rows<A>(t, sum, squares, [&](std::int64_t row, A& a, A& b) {
+      const A d = widen(p.pass.x[row * p.pass.x_pitch + t.channel]) - shift;
       a += d;
       b = multiply_add(d, d, b);
     });
@@ -64,9 +65,9 @@ __global__ void __launch_bounds__(kBatchnormThreads)
   if (t.slot == 0 && t.live) store_chunk(p.sums, p.grid, t, sum, squares);
 }
 
-template <typename T>
-MSD_DEVICE void blend(T& running, double momentum, double value) {
-  running = static_cast<T>((1.0 - momentum) * static_cast<double>(running) + momentum * value);
+template <typename A>
+MSD_DEVICE void blend(A& running, double momentum, double value) {
+  running = static_cast<A>((1.0 - momentum) * static_cast<double>(running) + momentum * value);
 }
 
 /// A block a tile of channels.
@@ -85,8 +86,8 @@ __global__ void __launch_bounds__(kBatchnormThreads)
   const double spread = squares - rows * shifted * shifted;
   // NaN stays; rounding may leave a constant channel just below 0.
   const double variance = spread < 0.0 ? 0.0 : spread / rows;
-  p.saved_mean[t.channel] = static_cast<T>(mean);
-  p.saved_invstd[t.channel] = static_cast<T>(1.0 / sqrt(variance + p.epsilon));
+  p.saved_mean[t.channel] = static_cast<Accumulator<T>>(mean);
+  p.saved_invstd[t.channel] = static_cast<Accumulator<T>>(1.0 / sqrt(variance + p.epsilon));
   blend(p.running_mean[t.channel], p.momentum, mean);
   blend(p.running_var[t.channel], p.momentum, variance * rows / (rows - 1.0));
 }
@@ -99,19 +100,20 @@ __global__ void __launch_bounds__(kBatchnormThreads)
   const ChannelThread t(p.pass.grid, task.index);
   if (!t.live) return;
   const int c = t.channel;
-  normalise(p.pass, t, Affine<T>(p.saved_mean[c], p.gamma[c], p.saved_invstd[c], p.beta[c]));
+  normalise(p.pass, t,
+            Affine<Accumulator<T>>(p.saved_mean[c], p.gamma[c], p.saved_invstd[c], p.beta[c]));
 }
 
 template <typename T>
 Forward<T> problem_of(const BatchNormForwardArgs& args, void* share) {
   return {channel_grid(args.x, kRunRows, most_chunks("batchnorm_forward", args.x.c)),
           normalisation_of<T>(args),
-          static_cast<const T*>(args.gamma),
-          static_cast<const T*>(args.beta),
-          static_cast<T*>(args.running_mean),
-          static_cast<T*>(args.running_var),
-          static_cast<T*>(args.saved_mean),
-          static_cast<T*>(args.saved_invstd),
+          static_cast<const Accumulator<T>*>(args.gamma),
+          static_cast<const Accumulator<T>*>(args.beta),
+          static_cast<Accumulator<T>*>(args.running_mean),
+          static_cast<Accumulator<T>*>(args.running_var),
+          static_cast<Accumulator<T>*>(args.saved_mean),
+          static_cast<Accumulator<T>*>(args.saved_invstd),
           static_cast<double*>(share),
           args.momentum,
           args.epsilon};
@@ -120,10 +122,11 @@ Forward<T> problem_of(const BatchNormForwardArgs& args, void* share) {
 }  // namespace
 
 void batchnorm_forward(Context& context, std::span<const BatchNormForwardArgs> group) {
-  for (const auto& args : group) check_cuda_dtype("batchnorm_forward", args.x.dtype);
-  for_each_dtype([&]<typename T>() {
+  for (const auto& args : group) check_dtype("batchnorm_forward", args.x.dtype, ActivationTypes{});
+  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
     in_batches<Forward<T>>(
-        context, group, [](const BatchNormForwardArgs& args) { return is_of<T>(args.x.dtype); },
+        context, group,
+        [](const BatchNormForwardArgs& args) { return args.x.dtype == kDeviceDType<T>; },
         problem_of<T>,
         [&](std::span<const Forward<T>> problems) {
           launch_over(context, moments_kernel<T>, problems, kBatchnormThreads,

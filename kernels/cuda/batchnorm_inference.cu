@@ -15,7 +15,7 @@ namespace {
 template <typename T>
 struct Inference {
   Normalisation<T> pass;
-  const T *gamma, *beta, *mean, *variance;
+  const Accumulator<T>*gamma, *beta, *mean, *variance;
   double epsilon;
 };
 
@@ -28,27 +28,29 @@ __global__ void __launch_bounds__(kBatchnormThreads)
   if (!t.live) return;
   const int c = t.channel;
   const double deviation = sqrt(static_cast<double>(p.variance[c]) + p.epsilon);
-  const auto scale = static_cast<T>(static_cast<double>(p.gamma[c]) / deviation);
-  normalise(p.pass, t, Affine<T>(p.mean[c], scale, T{1}, p.beta[c]));
+  const auto scale = static_cast<Accumulator<T>>(static_cast<double>(p.gamma[c]) / deviation);
+  normalise(p.pass, t, Affine<Accumulator<T>>(p.mean[c], scale, 1, p.beta[c]));
 }
 
 template <typename T>
 Inference<T> problem_of(const BatchNormInferenceArgs& args, void*) {
   return {normalisation_of<T>(args),
-          static_cast<const T*>(args.gamma),
-          static_cast<const T*>(args.beta),
-          static_cast<const T*>(args.running_mean),
-          static_cast<const T*>(args.running_var),
+          static_cast<const Accumulator<T>*>(args.gamma),
+          static_cast<const Accumulator<T>*>(args.beta),
+          static_cast<const Accumulator<T>*>(args.running_mean),
+          static_cast<const Accumulator<T>*>(args.running_var),
           args.epsilon};
 }
 
 }  // namespace
 
 void batchnorm_inference(Context& context, std::span<const BatchNormInferenceArgs> group) {
-  for (const auto& args : group) check_cuda_dtype("batchnorm_inference", args.x.dtype);
-  for_each_dtype([&]<typename T>() {
+  for (const auto& args : group)
+    check_dtype("batchnorm_inference", args.x.dtype, ActivationTypes{});
+  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
     in_batches<Inference<T>>(
-        context, group, [](const BatchNormInferenceArgs& args) { return is_of<T>(args.x.dtype); },
+        context, group,
+        [](const BatchNormInferenceArgs& args) { return args.x.dtype == kDeviceDType<T>; },
         problem_of<T>,
         [&](std::span<const Inference<T>> problems) {
           launch_over(context, normalise_by_running_kernel<T>, problems, kBatchnormThreads,

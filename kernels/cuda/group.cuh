@@ -72,21 +72,43 @@ void in_batches(const Context& context, std::span<const Args> group, Wanted want
   if (count > 0) run(std::span<const Problem>(problems, count));
 }
 
-/// f32 and f64; throws for what has no CUDA body.
-inline void check_cuda_dtype(const char* op, DType dtype) {
-  MSD_CHECK(dtype == DType::f32 || dtype == DType::f64, op, ": no CUDA body for ", name(dtype),
-            "; use f32");
+template <typename T>
+inline constexpr DType kDeviceDType = kDTypeOf<T>;
+template <>
+inline constexpr DType kDeviceDType<bfloat16> = DType::bf16;
+
+/// The type of an op's sums, statistics and arithmetic; see accumulator_of.
+template <typename T>
+using Accumulator = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
+
+MSD_DEVICE float widen(float value) { return value; }
+MSD_DEVICE double widen(double value) { return value; }
+MSD_DEVICE float widen(bfloat16 value) { return to_float(value); }
+template <typename T>
+MSD_DEVICE T narrow(Accumulator<T> value) {
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    return to_bfloat16(value);
+  } else {
+    return value;
+  }
 }
 
-/// Runs body.template operator()<T>() with T = float and double, for the problems of each type.
-template <typename Body>
-void for_each_dtype(Body&& body) {
-  body.template operator()<float>();
-  body.template operator()<double>();
+/// Element types an op has CUDA bodies for.
+template <typename... T>
+struct DTypes {};
+using FloatTypes = DTypes<float, double>;
+using ActivationTypes = DTypes<float, double, bfloat16>;
+
+/// Throws ShapeError where `dtype` is none of the types.
+template <typename... T>
+void check_dtype(const char* op, DType dtype, DTypes<T...>) {
+  MSD_CHECK(((dtype == kDeviceDType<T>) || ...), op, ": no CUDA body for ", name(dtype),
+            "; use f32");
 }
-template <typename T>
-bool is_of(DType dtype) {
-  return dtype == kDTypeOf<T>;
+/// Runs body.template operator()<T>() with each type in turn, for the problems of that type.
+template <typename... T, typename Body>
+void for_each_dtype(DTypes<T...>, Body&& body) {
+  (body.template operator()<T>(), ...);
 }
 
 /// One rounding, on the emulated device too, so that two kernels agree bit for bit.

@@ -2,7 +2,7 @@
 // fill: y = value; copy: y = x; accumulate: y += x, over pitched rows of c channels.
 // Layout: rows at any element offset. Where all addresses and pitches allow it, channels are moved
 //   16 bytes at a time; rows without gaps are one long row.
-// Accumulation: one addition an element in its own type, rounded once. Deterministic.
+// Accumulation: one addition an element, rounded once. Deterministic.
 // Launch: blocks of 256 threads, kUnits vectors a thread; one launch for up to 8 problems.
 // Bytes: each operand once (accumulate: y twice). FLOPs: 1 an element for accumulate.
 // Never ran on a GPU yet.
@@ -24,7 +24,7 @@ struct Rows {
   const T* x;
   T* y;
   std::int64_t rows, channels, x_pitch, y_pitch;
-  T value;
+  Accumulator<T> value;
   bool vectors;
 };
 
@@ -45,13 +45,13 @@ MSD_DEVICE void move_block(const Rows<T>& p, unsigned block) {
     const std::int64_t to = row * p.y_pitch + channel;
     Elements value;
     if constexpr (kMove == Move::fill) {
-      for (int k = 0; k < V; ++k) value[k] = p.value;
+      for (int k = 0; k < V; ++k) value[k] = narrow<T>(p.value);
     } else {
       value = x[row * p.x_pitch + channel];
     }
     if constexpr (kMove == Move::accumulate) {
       const Elements before = y[to];
-      for (int k = 0; k < V; ++k) value[k] += before[k];
+      for (int k = 0; k < V; ++k) value[k] = narrow<T>(widen(value[k]) + widen(before[k]));
     }
     y[to] = value;
   }
@@ -77,7 +77,7 @@ bool in_vectors(const void* data, std::int64_t channels, std::int64_t pitch, std
 }
 
 template <typename T>
-Rows<T> rows_of(const ConstView& x, const View& y, T value) {
+Rows<T> rows_of(const ConstView& x, const View& y, Accumulator<T> value) {
   Rows<T> p = {x.as<T>(), y.as<T>(), y.rows(), y.c, x.pitch, y.pitch, value, false};
   const bool reads = x.data != nullptr;
   if (y.pitch == y.c && (!reads || x.pitch == y.c)) {
@@ -96,20 +96,20 @@ Rows<T> rows_of(const ConstView& x, const View& y, T value) {
 
 template <typename T>
 Rows<T> problem_of(const FillArgs& args) {
-  return rows_of<T>({}, args.y, static_cast<T>(args.value));
+  return rows_of<T>({}, args.y, static_cast<Accumulator<T>>(args.value));
 }
 template <typename T, typename Args>
 Rows<T> problem_of(const Args& args) {
-  return rows_of<T>(args.x, args.y, T{});
+  return rows_of<T>(args.x, args.y, 0);
 }
 
 template <Move kMove, typename Args>
 void move(const char* op, const Context& context, std::span<const Args> group) {
-  for (const Args& args : group) check_cuda_dtype(op, args.y.dtype);
-  for_each_dtype([&]<typename T>() {
+  for (const Args& args : group) check_dtype(op, args.y.dtype, ActivationTypes{});
+  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
     in_batches<Rows<T>>(
         context, group,
-        [](const Args& args) { return is_of<T>(args.y.dtype) && args.y.elems() > 0; },
+        [](const Args& args) { return args.y.dtype == kDeviceDType<T> && args.y.elems() > 0; },
         [](const Args& args, void*) { return problem_of<T>(args); },
         [&](std::span<const Rows<T>> problems) {
           launch_over(context, move_rows_kernel<kMove, T>, problems, kThreads,

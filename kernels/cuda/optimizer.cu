@@ -144,10 +144,11 @@ Step<T> step_of(const SgdArgs& args) {
 }  // namespace
 
 void sgd(Context& context, std::span<const SgdArgs> group) {
-  for (const SgdArgs& args : group) check_cuda_dtype("sgd", args.dtype);
-  for_each_dtype([&]<typename T>() {
+  for (const SgdArgs& args : group) check_dtype("sgd", args.dtype, FloatTypes{});
+  for_each_dtype(FloatTypes{}, [&]<typename T>() {
     in_batches<Step<T>>(
-        context, group, [](const SgdArgs& args) { return is_of<T>(args.dtype) && args.count > 0; },
+        context, group,
+        [](const SgdArgs& args) { return args.dtype == kDeviceDType<T> && args.count > 0; },
         [](const SgdArgs& args, void*) { return step_of<T>(args); },
         [&](std::span<const Step<T>> problems) {
           launch_over(context, sgd_kernel<T>, problems, kThreads,
@@ -159,13 +160,13 @@ void sgd(Context& context, std::span<const SgdArgs> group) {
 void finite_check(Context& context, std::span<const FiniteCheckArgs> group) {
   constexpr std::int64_t kMostElems = kShareBytes / 8 * kCheckElems;
   for (const FiniteCheckArgs& args : group) {
-    check_cuda_dtype("finite_check", args.dtype);
+    check_dtype("finite_check", args.dtype, FloatTypes{});
     MSD_CHECK(args.count <= kMostElems, "finite_check: ", args.count, " elements, at most ",
               kMostElems);
   }
-  for_each_dtype([&]<typename T>() {
+  for_each_dtype(FloatTypes{}, [&]<typename T>() {
     in_batches<Check<T>>(
-        context, group, [](const FiniteCheckArgs& args) { return is_of<T>(args.dtype); },
+        context, group, [](const FiniteCheckArgs& args) { return args.dtype == kDeviceDType<T>; },
         [](const FiniteCheckArgs& args, void* share) {
           return Check<T>{static_cast<const T*>(args.data), args.count, args.first_bad,
                           static_cast<std::int64_t*>(share)};

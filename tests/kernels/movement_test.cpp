@@ -136,7 +136,7 @@ TYPED_TEST(Copy, RejectsWhatTheContractForbids) {
   EXPECT_TRUE(reject([](auto& a) { a.y.w = 2; }));
   EXPECT_TRUE(reject([](auto& a) { a.y.data = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.y.data = const_cast<void*>(a.x.data); }));
-  EXPECT_TRUE(reject([](auto& a) { a.x.dtype = a.y.dtype = DType::bf16; }));
+  EXPECT_TRUE(bf16_has_bodies() || reject([](auto& a) { a.x.dtype = a.y.dtype = DType::bf16; }));
   EXPECT_TRUE(reject([](auto& a) { a.x.dtype = a.y.dtype = DType::i32; }));
 }
 
@@ -186,7 +186,7 @@ TYPED_TEST(Accumulate, RejectsWhatTheContractForbids) {
     a.y = x.view();
     a.y.data = x.data() + 1;
   }));
-  EXPECT_TRUE(reject([](auto& a) { a.x.dtype = a.y.dtype = DType::bf16; }));
+  EXPECT_TRUE(bf16_has_bodies() || reject([](auto& a) { a.x.dtype = a.y.dtype = DType::bf16; }));
 }
 
 template <typename T>
@@ -216,7 +216,7 @@ TYPED_TEST(Fill, RejectsWhatTheContractForbids) {
   const auto reject = [&](auto change) { return rejects(fill, "fill", good, change); };
   EXPECT_TRUE(reject([](auto& a) { a.y.pitch = 4; }));
   EXPECT_TRUE(reject([](auto& a) { a.y.n = -1; }));
-  EXPECT_TRUE(reject([](auto& a) { a.y.dtype = DType::bf16; }));
+  EXPECT_TRUE(bf16_has_bodies() || reject([](auto& a) { a.y.dtype = DType::bf16; }));
 }
 
 template <typename T>

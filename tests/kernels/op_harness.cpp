@@ -323,6 +323,7 @@ AssertionResult Outputs::identical(const Outputs& other) const {
 
 ExecutionContext any_context(int threads) { return backend::context(threads); }
 std::vector<ExecutionContext> every_context() { return backend::contexts(); }
+bool bf16_has_bodies() { return any_context().device == DeviceType::cuda; }
 
 AssertionResult on_every_backend(const Run& run) {
   AssertionResult verdict = AssertionSuccess();

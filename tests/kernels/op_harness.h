@@ -197,6 +197,9 @@ ExecutionContext any_context(int threads = 1);
 /// device.
 std::vector<ExecutionContext> every_context();
 
+/// Whether the binary's backend is CUDA, where activations may be bf16 (bfloat16_test.cpp).
+bool bf16_has_bodies();
+
 /// "max_pool_forward" -> "MaxPoolForward".
 std::string suite_of(std::string_view op);
 
