@@ -89,7 +89,9 @@ void check_avg_pool(const ConstView& x, const ConstView& y, std::int64_t kernel_
 
 std::int64_t conv_packed_elems(const ConvGeometry& g, ConvPass pass) {
   const bool forward = pass == ConvPass::forward;
-  return round_up(forward ? g.cout : g.cin, 16) * g.kernel * g.kernel * (forward ? g.cin : g.cout);
+  const std::int64_t outs = forward ? g.cout : g.cin, ins = forward ? g.cin : g.cout;
+  // The CPU rounds up what comes out, CUDA what goes in (to 16 bytes).
+  return g.kernel * g.kernel * std::max(round_up(outs, 16) * ins, outs * round_up(ins, 8));
 }
 
 void ConvPackArgs::check() const {

@@ -85,6 +85,7 @@ MSD_DEVICE bfloat16 to_bfloat16(float value) { return __float2bfloat16_rn(value)
 
 #define MSD_CALLER
 #define MSD_PASS_CALLER
+#define MSD_UNROLL _Pragma("unroll")
 #define MSD_SHARED(type, name, ...) __shared__ type name __VA_OPT__([__VA_ARGS__])
 
 namespace msd::cuda {
@@ -150,12 +151,12 @@ MSD_DEVICE unsigned shared_address(const void* shared) {
   return static_cast<unsigned>(__cvta_generic_to_shared(shared));
 }
 
-/// Starts a copy of kBytes (4, 8 or 16, both addresses aligned to it) from global to shared memory,
-/// or of zeros where !valid (then `global` is not read). The data are there after copy_wait.
+/// Starts a copy of kBytes (4, 8 or 16, both addresses aligned to it) from global to shared memory:
+/// the first source_bytes (0 to kBytes) from `global`, which is not read beyond them, then zeros.
+/// The data are there after copy_wait.
 template <int kBytes>
-MSD_DEVICE void copy_async(void* shared, const void* global, bool valid = true) {
+MSD_DEVICE void copy_async_part(void* shared, const void* global, int source_bytes) {
   static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
-  const int source_bytes = valid ? kBytes : 0;
   if constexpr (kBytes == 16) {  // past L1: a tile is read once a block
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(shared)),
                  "l"(global), "r"(source_bytes)
@@ -228,6 +229,12 @@ MSD_DEVICE std::uint32_t to_tf32(float value) {
 // Built on the primitives above. MSD_CALLER and MSD_PASS_CALLER hand the kernel's line on to the
 // emulated device.
 namespace msd::cuda {
+
+/// Starts a copy of kBytes, or of zeros where !valid.
+template <int kBytes>
+MSD_DEVICE void copy_async(void* shared, const void* global, bool valid = true) {
+  copy_async_part<kBytes>(shared, global, valid ? kBytes : 0);
+}
 
 MSD_DEVICE int lane_index() { return static_cast<int>(threadIdx.x) % kWarpSize; }
 

@@ -19,6 +19,7 @@
 #define MSD_CALLER , ::msd::emulation::Site caller = ::msd::emulation::Site::current()
 #define MSD_ONLY_CALLER ::msd::emulation::Site caller = ::msd::emulation::Site::current()
 #define MSD_PASS_CALLER , caller
+#define MSD_UNROLL
 #define MSD_SHARED(type, name, ...)                                                     \
   static constexpr ::msd::emulation::SharedSite name##_site{#name, __FILE__, __LINE__}; \
   auto& name = *static_cast<std::add_pointer_t<type __VA_OPT__([__VA_ARGS__])>>(        \
@@ -116,14 +117,18 @@ inline unsigned ballot(bool predicate MSD_CALLER) {
 
 /// Until the copy lands, its target holds poison.
 template <int kBytes>
-void copy_async(void* shared, const void* global, bool valid = true) {
+void copy_async_part(void* shared, const void* global, int source_bytes) {
   static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
   struct alignas(kBytes) Unit {
     unsigned char bytes[kBytes];
   };
   emulation::AsyncCopy copy{shared, kBytes, {}};
   Unit unit = {};
-  if (valid) unit = *static_cast<const Unit*>(global);
+  if (source_bytes == kBytes) {
+    unit = *static_cast<const Unit*>(global);
+  } else if (source_bytes > 0) {
+    std::memcpy(unit.bytes, global, static_cast<std::size_t>(source_bytes));
+  }
   std::memcpy(copy.data, unit.bytes, kBytes);
   std::memset(unit.bytes, emulation::poison_byte(), kBytes);
   *static_cast<Unit*>(shared) = unit;
