@@ -5,7 +5,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -84,10 +83,10 @@ TEST(Safetensors, WritesTheFormatOthersRead) {
       "__metadata__": {"key": "value"},
       "b": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
       "a": {"dtype": "F64", "shape": [], "data_offsets": [8, 16]}})"));
-  const float expected_b[] = {1.0f, -2.0f};
-  const double expected_a = 0.5;
-  EXPECT_EQ(std::memcmp(file.data() + 8 + header_bytes, expected_b, 8), 0);
-  EXPECT_EQ(std::memcmp(file.data() + 8 + header_bytes + 8, &expected_a, 8), 0);
+  using namespace std::string_literals;
+  const std::string one_and_minus_two = "\0\0\x80\x3f\0\0\0\xc0"s;
+  const std::string one_half = "\0\0\0\0\0\0\xe0\x3f"s;
+  EXPECT_EQ(file.substr(8 + header_bytes), one_and_minus_two + one_half);
 }
 
 TEST(Safetensors, WritesTheSameBytesTwice) {
