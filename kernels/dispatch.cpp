@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/cpu/op_table.h"
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/error.h"
 #include "kernels/ops.h"
@@ -9,7 +10,11 @@ namespace msd {
 #define MSD_OP(name, Args, cuda_state)                                \
   void name(ExecutionContext& context, std::span<const Args> group) { \
     for (const Args& args : group) args.check();                      \
-    if (context.device == DeviceType::cuda) return cuda::name(group); \
+    if (context.device == DeviceType::cuda) {                         \
+      cuda::name(*context.cuda, group);                               \
+      cuda::finish_op(*context.cuda, #name);                          \
+      return;                                                         \
+    }                                                                 \
     context.cpu_ops->name(*context.pool, group);                      \
   }
 #include "kernels/op_list.inc"

@@ -21,6 +21,9 @@ namespace cpu {
 class ThreadPool;
 struct OpTable;
 }  // namespace cpu
+namespace cuda {
+struct Context;
+}  // namespace cuda
 
 /// Where ops run: a device and what its backend needs. Borrowed from the Runtime that owns it.
 /// Not thread-safe: one context serves one thread at a time.
@@ -28,11 +31,13 @@ struct ExecutionContext {
   DeviceType device = DeviceType::cpu;
   cpu::ThreadPool* pool = nullptr;        // CPU: threads and their scratch memory
   const cpu::OpTable* cpu_ops = nullptr;  // CPU: the bodies for one instruction set
+  cuda::Context* cuda = nullptr;          // CUDA: stream and workspace (kernels/cuda/context.h)
 };
 
 // For each op of the list:
 //   void NAME(ExecutionContext&, std::span<const ARGS> group)
-// checks the contract of every problem of the group, then runs the group on the context's device.
+// checks the contract of every problem of the group, then runs the group on the context's device;
+// on CUDA it may return before the work is done, in the order of the context's stream.
 // The problems of a group are independent: none writes what another reads or writes.
 #define MSD_OP(name, Args, cuda_state) \
   void name(ExecutionContext& context, std::span<const Args> group);

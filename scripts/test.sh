@@ -12,10 +12,10 @@
 # Exits with 1 where a part failed. A part that cannot run here is "skipped", never "passed".
 set -uo pipefail
 
-# The tests that matter for threads: the pool, the loader and the ops, which share work. Only their
-# binaries are built.
-tsan_targets='kernels_test data_test'
-tsan_tests='ThreadPool|Loader|Synthetic|ConvForward|ConvBackward|Batchnorm|LinearBackward|Sgd'
+# The tests that matter for threads: the pool, the loader and the ops, which share work, and the
+# emulated GPU. Only their binaries are built.
+tsan_targets='kernels_test kernels_emulated_test emulation_test data_test'
+tsan_tests='^Emulated.*(/0[.]|Bf16|DeviceCode)|Race|Fault|ThreadPool|Loader|Synthetic|ConvForward|ConvBackward|Batchnorm|LinearBackward|Sgd'
 cuda_architecture=90a-real
 
 cd "$(dirname "$0")/.." || exit 1

@@ -3,6 +3,9 @@
 
 #include <cuda_runtime.h>
 
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/context.h"
+
 namespace msd::cuda {
 
 bool compiled_in() { return true; }
@@ -21,6 +24,10 @@ std::vector<DeviceInfo> devices() {
         {index, properties.name, properties.major, properties.minor, properties.totalGlobalMem});
   }
   return found;
+}
+
+void finish_op(const Context& context, const char* op) {
+  if (context.blocking) check(cudaStreamSynchronize(context.stream), op, __FILE__, __LINE__);
 }
 
 }  // namespace msd::cuda

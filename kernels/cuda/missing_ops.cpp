@@ -21,7 +21,7 @@ constexpr bool not_yet = true;
 }  // namespace
 
 #define MSD_CUDA_BODY_not_yet(name, Args) \
-  void name(std::span<const Args>) { throw_missing(#name); }
+  void name(Context&, std::span<const Args>) { throw_missing(#name); }
 #if MSD_CUDA_ENABLED
 #define MSD_CUDA_BODY_ready(name, Args)
 #else

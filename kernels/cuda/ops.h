@@ -11,7 +11,7 @@ namespace msd::cuda {
 
 // The CUDA bodies, one for each op of the list. Where the list says not_yet, or in a build without
 // CUDA, the body throws ConfigError and names the op.
-#define MSD_OP(name, Args, cuda_state) void name(std::span<const Args> group);
+#define MSD_OP(name, Args, cuda_state) void name(Context& context, std::span<const Args> group);
 #include "kernels/op_list.inc"
 #undef MSD_OP
 

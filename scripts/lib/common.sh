@@ -6,7 +6,7 @@
 build_packages=(g++:g++ cmake:cmake ninja-build:ninja libcli11-dev nlohmann-json3-dev libstb-dev
   libxxhash-dev)
 # What the tests need on top of that.
-test_packages=(libgtest-dev libbenchmark-dev)
+test_packages=(libgtest-dev libbenchmark-dev libboost-context-dev)
 
 say() { printf '%s\n' "$*"; }
 fail() {

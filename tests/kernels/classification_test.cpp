@@ -55,7 +55,7 @@ double eps() {
 }
 
 template <typename T>
-class SoftmaxCrossEntropy : public testing::Test {};
+class SoftmaxCrossEntropy : public OpTest {};
 TYPED_TEST_SUITE(SoftmaxCrossEntropy, FloatTypes);
 
 template <typename T>
@@ -128,7 +128,7 @@ TYPED_TEST(SoftmaxCrossEntropy, GradientMatchesCentralDifferences) {
   LossProblem<TypeParam> p({3, 7});
   const auto expected = central_differences(
       [&](const auto& z) { return 0.5 * p.reference_loss(z); }, p.logits.doubles());
-  for (ExecutionContext& context : every_isa()) {
+  for (ExecutionContext& context : every_context()) {
     const SoftmaxCrossEntropyArgs args = p.args(0.5);
     softmax_cross_entropy(context, {&args, 1});
     EXPECT_TRUE(compare("dlogits", p.dlogits, expected, {1e-9 + 8.0 * eps<TypeParam>(), 0.0}));
@@ -157,7 +157,7 @@ TYPED_TEST(SoftmaxCrossEntropy, SurvivesLargeLogits) {
   LossProblem<TypeParam> p({2, 3});
   p.logits.set(std::vector<TypeParam>{1000, 0, -1000, -1000, 0, 1000});
   p.labels.set(std::vector<std::int32_t>{0, 1});
-  for (ExecutionContext& context : every_isa()) {
+  for (ExecutionContext& context : every_context()) {
     const SoftmaxCrossEntropyArgs args = p.args();
     softmax_cross_entropy(context, {&args, 1});
     EXPECT_TRUE(compare("loss", p.loss, std::vector{500.0}, {}));
@@ -168,7 +168,7 @@ TYPED_TEST(SoftmaxCrossEntropy, SurvivesLargeLogits) {
 TYPED_TEST(SoftmaxCrossEntropy, NaNReachesTheLoss) {
   LossProblem<TypeParam> p({5, 4});
   p.logits.at(3, 2) = std::numeric_limits<TypeParam>::quiet_NaN();
-  for (ExecutionContext& context : every_isa()) {
+  for (ExecutionContext& context : every_context()) {
     const SoftmaxCrossEntropyArgs args = p.args();
     softmax_cross_entropy(context, {&args, 1});
     EXPECT_TRUE(std::isnan(p.loss.at(0, 0)));
@@ -193,7 +193,7 @@ TYPED_TEST(SoftmaxCrossEntropy, RejectsWhatTheContractForbids) {
     EXPECT_TRUE(result) << label;
   }
   try {
-    ExecutionContext context = cpu_context();
+    ExecutionContext context = any_context();
     const SoftmaxCrossEntropyArgs args = p.args();
     softmax_cross_entropy(context, {&args, 1});
   } catch (const ShapeError& error) {
@@ -202,7 +202,7 @@ TYPED_TEST(SoftmaxCrossEntropy, RejectsWhatTheContractForbids) {
 }
 
 template <typename T>
-class SoftmaxConfidence : public testing::Test {};
+class SoftmaxConfidence : public OpTest {};
 TYPED_TEST_SUITE(SoftmaxConfidence, FloatTypes);
 
 template <typename T>
@@ -355,7 +355,7 @@ TYPED_TEST(SoftmaxConfidence, IsBatchInvariant) {
 }
 
 TYPED_TEST(SoftmaxConfidence, EveryOutputIsOptionalAndProbabilitiesMayReplaceLogits) {
-  ExecutionContext context = cpu_context(2);
+  ExecutionContext context = any_context(2);
   ConfidenceProblem<TypeParam> p({11, 10});
   const SoftmaxConfidenceArgs all = p.args();
   softmax_confidence(context, {&all, 1});

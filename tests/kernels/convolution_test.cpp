@@ -284,13 +284,13 @@ std::vector<Case> large_cases() {
 }
 
 template <typename T>
-class ConvForward : public testing::Test {};
+class ConvForward : public OpTest {};
 template <typename T>
-class ConvBackwardData : public testing::Test {};
+class ConvBackwardData : public OpTest {};
 template <typename T>
-class ConvBackwardWeight : public testing::Test {};
+class ConvBackwardWeight : public OpTest {};
 template <typename T>
-class ConvPack : public testing::Test {};
+class ConvPack : public OpTest {};
 TYPED_TEST_SUITE(ConvForward, FloatTypes);
 TYPED_TEST_SUITE(ConvBackwardData, FloatTypes);
 TYPED_TEST_SUITE(ConvBackwardWeight, FloatTypes);
@@ -599,7 +599,8 @@ TYPED_TEST(ConvBackwardWeight, GroupsEqualSingleCalls) {
 
 // loss = sum of dy * conv(x, weight) + bias; it is linear in each, so its central differences are
 // its derivatives up to rounding: 1e-16 of the loss over the step of 1e-5, below 1e-9.
-TEST(ConvBackwardDataGradient, EqualsCentralDifferences) {
+class ConvBackwardDataGradient : public OpTest {};
+TEST_F(ConvBackwardDataGradient, EqualsCentralDifferences) {
   for (const Case& c : small_cases()) {
     Operands<double> o = operands<double>(c, Values::random, 91);
     const std::vector<double> dy = o.y.doubles(), weight = o.weight.doubles();
@@ -621,7 +622,8 @@ TEST(ConvBackwardDataGradient, EqualsCentralDifferences) {
   }
 }
 
-TEST(ConvBackwardWeightGradient, EqualsCentralDifferences) {
+class ConvBackwardWeightGradient : public OpTest {};
+TEST_F(ConvBackwardWeightGradient, EqualsCentralDifferences) {
   for (const Case& c : small_cases()) {
     Operands<double> o = operands<double>(c, Values::random, 92);
     const std::vector<double> dy = o.y.doubles(), x = o.x.doubles();
@@ -648,8 +650,9 @@ TEST(ConvBackwardWeightGradient, EqualsCentralDifferences) {
   }
 }
 
-TEST(ConvForwardErrors, Bf16IsForCuda) {
-  ExecutionContext context = cpu_context();
+class ConvForwardErrors : public OpTest {};
+TEST_F(ConvForwardErrors, Bf16IsForCuda) {
+  ExecutionContext context = any_context();
   const ConvGeometry g{2, 2, 1, 1, 0};
   std::vector<std::uint16_t> data(64);
   const View view{data.data(), DType::bf16, 1, 2, 2, 2, 2};
@@ -687,8 +690,8 @@ TEST(ConvForwardErrors, Bf16IsForCuda) {
             std::string::npos);
 }
 
-TEST(ConvForwardErrors, ARowTooLargeForScratchIsNamed) {
-  ExecutionContext context = cpu_context();
+TEST_F(ConvForwardErrors, ARowTooLargeForScratchIsNamed) {
+  ExecutionContext context = any_context();
   const Case c{1, 1, 300, {1100, 1, 7, 1, 3}};
   Operands<float> o(c);
   o.random(1);

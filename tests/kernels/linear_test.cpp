@@ -58,7 +58,7 @@ struct Problem {
 };
 
 template <typename T>
-class LinearForward : public testing::Test {};
+class LinearForward : public OpTest {};
 TYPED_TEST_SUITE(LinearForward, FloatTypes);
 
 TYPED_TEST(LinearForward, MatchesTheReference) {
@@ -111,7 +111,7 @@ TYPED_TEST(LinearForward, IsBatchInvariant) {
 
 TYPED_TEST(LinearForward, RunsAGroup) {
   Problem<TypeParam> a({5, 20, 10}), b({17, 6, 40});
-  ExecutionContext context = cpu_context(2);
+  ExecutionContext context = any_context(2);
   const LinearForwardArgs group[] = {a.forward_args(), b.forward_args()};
   linear_forward(context, group);
   EXPECT_TRUE(compare("a", a.y,
@@ -135,7 +135,7 @@ TYPED_TEST(LinearForward, RejectsWhatTheContractForbids) {
 }
 
 template <typename T>
-class LinearBackward : public testing::Test {};
+class LinearBackward : public OpTest {};
 TYPED_TEST_SUITE(LinearBackward, FloatTypes);
 
 TYPED_TEST(LinearBackward, MatchesTheReference) {
@@ -197,7 +197,7 @@ TYPED_TEST(LinearBackward, MatchesCentralDifferencesOfForward) {
       [&](const auto& at) { return loss(forward(shape, x, at, bias)); }, weight, 0.5);
   const auto dbias = central_differences(
       [&](const auto& at) { return loss(forward(shape, x, weight, at)); }, bias, 0.5);
-  for (ExecutionContext& context : every_isa()) {
+  for (ExecutionContext& context : every_context()) {
     const LinearBackwardArgs args = p.backward_args();
     linear_backward(context, {&args, 1});
     const Tolerance tolerance = sum_tolerance<TypeParam>(16, 4.0);  // linear: no truncation error
@@ -211,7 +211,7 @@ TYPED_TEST(LinearBackward, InputGradientMayBeLeftOut) {
   Problem<TypeParam> p({9, 20, 5}), without({9, 20, 5});
   LinearBackwardArgs group[] = {p.backward_args(), without.backward_args()};
   group[1].dx = {};
-  ExecutionContext context = cpu_context(2);
+  ExecutionContext context = any_context(2);
   linear_backward(context, group);
   EXPECT_EQ(p.dw.values(), without.dw.values());
   EXPECT_EQ(p.dbias.values(), without.dbias.values());

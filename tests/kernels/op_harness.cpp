@@ -9,7 +9,6 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "kernels/cpu/op_table.h"
 #include "kernels/error.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -322,56 +321,40 @@ AssertionResult Outputs::identical(const Outputs& other) const {
   return AssertionSuccess();
 }
 
-namespace {
-
-cpu::ThreadPool& pool_of(int threads) {
-  static cpu::ThreadPool one(1), two(2), three(3);
-  return threads == 1 ? one : threads == 2 ? two : three;
-}
-
-void poison_scratch(const cpu::ThreadPool& pool) {
-  constexpr std::size_t kTags = 16384;  // 128 KB: more than the shapes of tests use
-  for (int worker = 0; worker < pool.size(); ++worker) {
-    auto* scratch = reinterpret_cast<double*>(pool.scratch(worker));
-    for (std::size_t i = 0; i < kTags; ++i) scratch[i] = tag_of<double>(i);
-  }
-}
-
-}  // namespace
-
-ExecutionContext cpu_context(int threads) {
-  return {DeviceType::cpu, &pool_of(threads), &cpu::op_table(cpu::default_isa())};
-}
-
-std::vector<ExecutionContext> every_isa() {
-  std::vector<ExecutionContext> contexts;
-  for (const cpu::Isa isa : cpu::available_isas()) {
-    contexts.push_back({DeviceType::cpu, &pool_of(1), &cpu::op_table(isa)});
-  }
-  return contexts;
-}
+ExecutionContext any_context(int threads) { return backend::context(threads); }
+std::vector<ExecutionContext> every_context() { return backend::contexts(); }
+bool bf16_has_bodies() { return any_context().device == DeviceType::cuda; }
 
 AssertionResult on_every_backend(const Run& run) {
-  for (const cpu::Isa isa : cpu::available_isas()) {
-    Outputs first;
-    bool is_first = true;
-    for (const int threads : {1, 2, 3, 3}) {
-      const std::string where = message(cpu::name(isa), ", ", threads, " threads: ");
-      ExecutionContext context{DeviceType::cpu, &pool_of(threads), &cpu::op_table(isa)};
-      poison_scratch(*context.pool);
-      Outputs outputs;
-      if (AssertionResult result = run(context, outputs); !result) {
-        return AssertionFailure() << where << result.message();
-      }
-      if (is_first) {
-        first = std::move(outputs);
-        is_first = false;
-      } else if (AssertionResult result = first.identical(outputs); !result) {
-        return AssertionFailure() << where << "not the bits of 1 thread: " << result.message();
-      }
+  AssertionResult verdict = AssertionSuccess();
+  Outputs first;
+  std::string family, first_name;
+  backend::for_each_variant([&](backend::Variant& variant) {
+    Outputs outputs;
+    AssertionResult result = AssertionSuccess();
+    try {
+      result = run(variant.context, outputs);
+    } catch (const ShapeError& error) {
+      if (std::string(error.what()).find("no CUDA body for") == std::string::npos) throw;
+      [&] { GTEST_SKIP() << error.what(); }();
+      return false;
     }
-  }
-  return AssertionSuccess();
+    if (!result) {
+      verdict = AssertionFailure() << variant.name << ": " << result.message();
+      return false;
+    }
+    if (variant.family != family) {
+      family = variant.family;
+      first_name = variant.name;
+      first = std::move(outputs);
+    } else if (result = first.identical(outputs); !result) {
+      verdict = AssertionFailure()
+                << variant.name << ": not the bits of " << first_name << ": " << result.message();
+      return false;
+    }
+    return true;
+  });
+  return verdict;
 }
 
 std::vector<double> central_differences(const std::function<double(const std::vector<double>&)>& f,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What every op's tests share: guarded operands, comparison with a double reference, and a loop
-// over instruction sets and thread counts. Everything returns a testing::AssertionResult instead of
+// over a backend's variants. Everything returns a testing::AssertionResult instead of
 // failing the test itself, so that the harness can be tested: wrap calls in EXPECT_TRUE.
 //
 //   Operand<T> x(2, 5, 7, 6, {3, 1}), y(2, 5, 7, 6);   // x: 6 channels of a row of 10, from
@@ -28,6 +28,7 @@
 
 #include "kernels/error.h"
 #include "kernels/ops.h"
+#include "tests/kernels/backend.h"
 
 namespace msd::test {
 
@@ -56,6 +57,18 @@ template <typename T>
 T tag_of(std::uint64_t source);
 template <typename T>
 bool is_tag(T value);
+
+/// Takes memory from the binary's backend, so that ops may be given it.
+template <typename T>
+struct OperandAllocator {
+  using value_type = T;  // NOLINT(readability-identifier-naming): the standard's name
+  OperandAllocator() = default;
+  template <typename U>
+  OperandAllocator(const OperandAllocator<U>&) {}  // NOLINT(google-explicit-constructor)
+  T* allocate(std::size_t count) { return static_cast<T*>(backend::allocate(count * sizeof(T))); }
+  void deallocate(T* memory, std::size_t) { backend::release(memory); }
+  friend bool operator==(const OperandAllocator&, const OperandAllocator&) { return true; }
+};
 
 /// An NHWC view inside wider rows, with fences before and after. Starts as tags everywhere, its own
 /// elements included; row 0 starts on a 64-byte boundary, channel 0 of the view gap.before further.
@@ -120,7 +133,7 @@ class Operand {
   void allow_guards() const;
 
   std::int64_t n_, h_, w_, c_, gap_before_, pitch_;
-  std::vector<T> memory_;
+  std::vector<T, OperandAllocator<T>> memory_;
   std::ptrdiff_t first_ = 0;  // index of row 0 in memory_
   std::uint64_t id_, seed_ = 0;
 };
@@ -170,24 +183,40 @@ class Outputs {
 
 using Run = std::function<testing::AssertionResult(ExecutionContext&, Outputs&)>;
 
-/// Calls `run` for every instruction set of this CPU with 1, 2 and 3 threads, the last twice, and
-/// stops at the first failure. The kept outputs must be identical among the runs of one set. The
-/// start of every worker's scratch memory holds NaN tags when a run begins.
+/// Calls `run` in every variant of the binary's backend (backend.h), on the CPU every instruction
+/// set with 1, 2 and 3 threads, and stops at the first failure. The kept outputs must be identical
+/// among the variants of one family. Skips the test where the backend has no body for its element
+/// type.
 testing::AssertionResult on_every_backend(const Run& run);
 
-/// A context on the default instruction set with `threads` threads (1 to 3).
-ExecutionContext cpu_context(int threads = 1);
+/// A context of the binary's backend; on the CPU with 1 to 3 threads and the default instruction
+/// set.
+ExecutionContext any_context(int threads = 1);
 
-/// Contexts of one thread, one for every instruction set of this CPU.
-std::vector<ExecutionContext> every_isa();
+/// Contexts of the binary's backend, one for every set of bodies: an instruction set each, one
+/// device.
+std::vector<ExecutionContext> every_context();
+
+/// Whether the binary's backend is CUDA, where activations may be bf16 (bfloat16_test.cpp).
+bool bf16_has_bodies();
+
+/// "max_pool_forward" -> "MaxPoolForward".
+std::string suite_of(std::string_view op);
+
+/// Base of the suites of ops, whose names begin with suite_of(op). Skips where the binary's backend
+/// cannot run the op.
+class OpTest : public testing::Test {
+ protected:
+  void SetUp() override;
+};
 
 /// Passes where the op, given `args` after change(args), throws a ShapeError that names the op, on
-/// every instruction set.
+/// every context.
 template <typename Args, typename Change>
 testing::AssertionResult rejects(void (*op)(ExecutionContext&, std::span<const Args>),
                                  const std::string& op_name, Args args, Change&& change) {
   change(args);
-  for (ExecutionContext& context : every_isa()) {
+  for (ExecutionContext& context : every_context()) {
     std::string text = "threw no ShapeError";
     try {
       op(context, {&args, 1});

@@ -3,30 +3,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cctype>
 #include <string>
 
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/ops.h"
 #include "kernels/error.h"
 #include "kernels/ops.h"
+#include "tests/kernels/op_harness.h"
 
-namespace msd {
+namespace msd::test {
 namespace {
-
-/// "max_pool_forward" -> "MaxPoolForward".
-std::string suite_of(std::string_view op) {
-  std::string suite;
-  bool start = true;
-  for (const char letter : op) {
-    if (letter == '_') {
-      start = true;
-      continue;
-    }
-    suite += start ? static_cast<char>(std::toupper(static_cast<unsigned char>(letter))) : letter;
-    start = false;
-  }
-  return suite;
-}
 
 /// Whether a name such as "Suite", "Suite/0" (typed) or "Prefix/Suite" (parameterized) has `part`.
 bool has_part(const std::string& name, const std::string& part) {
@@ -62,7 +48,9 @@ TEST(OpList, NamesAreDistinct) {
 
 TEST(OpList, OpsMissingOnCudaThrowTheirName) {
   ExecutionContext context;
+  cuda::Context cuda_context;
   context.device = DeviceType::cuda;
+  context.cuda = &cuda_context;
   const std::vector<std::string_view> missing = cuda::missing_ops();
   const auto check = [&](std::string_view name, auto&& call) {
     if (std::find(missing.begin(), missing.end(), name) == missing.end()) return;
@@ -98,4 +86,4 @@ TEST(OpList, StartUpNamesTheMissingOps) {
 }
 
 }  // namespace
-}  // namespace msd
+}  // namespace msd::test

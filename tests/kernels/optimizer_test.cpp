@@ -13,7 +13,7 @@ using testing::AssertionSuccess;
 constexpr std::int64_t kCounts[] = {0, 1, 3, 7, 16, 17, 130, 16384, 16385, 40007};
 
 template <typename T>
-class Sgd : public testing::Test {};
+class Sgd : public OpTest {};
 TYPED_TEST_SUITE(Sgd, FloatTypes);
 
 template <typename T>
@@ -123,7 +123,7 @@ TYPED_TEST(Sgd, IsExactOnDyadicNumbers) {
   args.lr = 0.125;
   args.momentum = 0.5;
   args.weight_decay = 0.25;
-  ExecutionContext context = cpu_context();
+  ExecutionContext context = any_context();
   for (int step = 0; step < 3; ++step) sgd(context, {&args, 1});
   EXPECT_TRUE(compare("weight", p.weight, w, {}));
   EXPECT_TRUE(compare("velocity", p.velocity, v, {}));
@@ -140,7 +140,7 @@ TYPED_TEST(Sgd, RejectsWhatTheContractForbids) {
 }
 
 template <typename T>
-class FiniteCheck : public testing::Test {};
+class FiniteCheck : public OpTest {};
 TYPED_TEST_SUITE(FiniteCheck, FloatTypes);
 
 TYPED_TEST(FiniteCheck, FindsTheFirstOfEveryKind) {
@@ -187,7 +187,7 @@ TYPED_TEST(FiniteCheck, LowestOfSeveralTasksWins) {
     }
     auto first = Operand<std::int64_t>::vector(1);
     const FiniteCheckArgs args{data.data(), data.elems(), kDTypeOf<TypeParam>, first.data()};
-    ExecutionContext context = cpu_context(3);
+    ExecutionContext context = any_context(3);
     for (int round = 0; round < 200; ++round) {
       first.poison();
       finite_check(context, {&args, 1});

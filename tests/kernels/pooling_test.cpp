@@ -81,7 +81,7 @@ std::vector<double> max_unpool(const MaxCase& p, const std::vector<double>& x,
 }
 
 template <typename T>
-class MaxPoolForward : public testing::Test {};
+class MaxPoolForward : public OpTest {};
 TYPED_TEST_SUITE(MaxPoolForward, FloatTypes);
 
 TYPED_TEST(MaxPoolForward, MatchesTheReferenceExactly) {
@@ -149,7 +149,7 @@ TYPED_TEST(MaxPoolForward, RejectsWhatTheContractForbids) {
 }
 
 template <typename T>
-class MaxPoolBackward : public testing::Test {};
+class MaxPoolBackward : public OpTest {};
 TYPED_TEST_SUITE(MaxPoolBackward, FloatTypes);
 
 TYPED_TEST(MaxPoolBackward, MatchesTheReferenceExactly) {
@@ -193,7 +193,7 @@ TYPED_TEST(MaxPoolBackward, MatchesCentralDifferences) {
         return std::inner_product(y.begin(), y.end(), weights.begin(), 0.0);
       },
       x.doubles(), 0.25);
-  for (ExecutionContext& context : every_isa()) {
+  for (ExecutionContext& context : every_context()) {
     const MaxPoolBackwardArgs args{x.view(), dy.view(), dx.view(), p.geometry, false};
     max_pool_backward(context, {&args, 1});
     EXPECT_TRUE(compare("dx", dx, expected, {1e-12, 0.0}));
@@ -246,7 +246,7 @@ std::vector<double> avg_pool(const AvgCase& p, const std::vector<double>& x) {
 }
 
 template <typename T>
-class AvgPoolForward : public testing::Test {};
+class AvgPoolForward : public OpTest {};
 TYPED_TEST_SUITE(AvgPoolForward, FloatTypes);
 
 TYPED_TEST(AvgPoolForward, MatchesTheReference) {
@@ -271,7 +271,7 @@ TYPED_TEST(AvgPoolForward, IsExactOnIntegersAndPowersOfTwo) {
   const AvgCase p{3, 8, 8, 12, 2, 4};
   Operand<TypeParam> x(p.n, p.h, p.w, p.c), y(3, 4, 2, 12);
   x.integers(1, -100, 100);
-  for (ExecutionContext& context : every_isa()) {
+  for (ExecutionContext& context : every_context()) {
     const AvgPoolForwardArgs args{x.view(), y.view(), p.kernel_h, p.kernel_w};
     avg_pool_forward(context, {&args, 1});
     EXPECT_TRUE(compare("y", y, avg_pool(p, x.doubles()), {}));
@@ -291,7 +291,7 @@ TYPED_TEST(AvgPoolForward, RejectsWhatTheContractForbids) {
 }
 
 template <typename T>
-class AvgPoolBackward : public testing::Test {};
+class AvgPoolBackward : public OpTest {};
 TYPED_TEST_SUITE(AvgPoolBackward, FloatTypes);
 
 TYPED_TEST(AvgPoolBackward, MatchesCentralDifferences) {

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// The CUDA bodies on the emulated device, in every order of threads, with several seeds and with
+// both kinds of poison: 24 ways. A problem whose first run took more than kFewThreads threads runs
+// in four: each order once, both poisons. Under TSan, whose verdict does not depend on the order
+// and for which a block of 256 threads takes milliseconds, one way must do.
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/context.h"
+#include "kernels/cuda/ops.h"
+#include "tests/emulation/emulation.h"
+#include "tests/kernels/backend.h"
+
+namespace msd::test::backend {
+namespace {
+
+using emulation::Order;
+
+constexpr std::int64_t kFewThreads = 20000;
+constexpr std::size_t kPoisonedBytes = 64 << 10;  // of each problem's share of the workspace
+
+const char* name(Order order) {
+  switch (order) {
+    case Order::forward:
+      return "forward";
+    case Order::reverse:
+      return "reverse";
+    case Order::random:
+      return "random";
+    case Order::unfair:
+      return "unfair";
+  }
+  return "?";
+}
+
+/// Stream and workspace for as long as the tests run.
+class Device {
+ public:
+  Device() {
+    MSD_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+    MSD_CUDA_CHECK(cudaMalloc(&workspace_, cuda::kWorkspaceBytes));
+    context_.stream = stream_;
+    context_.workspace = workspace_;
+    context_.multiprocessors = 4;
+    context_.blocking = true;
+  }
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+  ~Device() {
+    cudaFree(workspace_);
+    cudaStreamDestroy(stream_);
+  }
+  ExecutionContext context() {
+    ExecutionContext context;
+    context.device = DeviceType::cuda;
+    context.cuda = &context_;
+    return context;
+  }
+  void poison_workspace(unsigned char poison) {
+    for (std::int64_t at = 0; at < cuda::kWorkspaceBytes; at += cuda::kWorkspaceBytes / 8) {
+      std::memset(static_cast<char*>(workspace_) + at, poison, kPoisonedBytes);
+    }
+  }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+  void* workspace_ = nullptr;
+  cuda::Context context_;
+};
+
+Device& device() {
+  static Device the_device;
+  return the_device;
+}
+
+[[maybe_unused]] std::vector<emulation::Settings> many_ways() {
+  std::vector<emulation::Settings> ways;
+  for (const Order order : {Order::forward, Order::reverse, Order::random, Order::unfair}) {
+    for (const std::uint64_t seed : {1u, 2u, 3u}) {
+      for (const int poison : {0xFF, 0x00}) {
+        ways.push_back({order, seed, static_cast<unsigned char>(poison)});
+      }
+    }
+  }
+  return ways;
+}
+
+std::vector<emulation::Settings> few_ways() {
+  return {{Order::forward, 1, 0xFF},
+          {Order::unfair, 2, 0x00},
+          {Order::random, 3, 0xFF},
+          {Order::reverse, 4, 0x00}};
+}
+
+std::vector<emulation::Settings> first_ways() {
+#if defined(__SANITIZE_THREAD__)
+  return {{Order::unfair, 1, 0xFF}};
+#else
+  return many_ways();
+#endif
+}
+
+}  // namespace
+
+std::string why_not(std::string_view op) {
+  const auto missing = cuda::missing_ops();
+  const bool is_missing = std::find(missing.begin(), missing.end(), op) != missing.end();
+  return is_missing ? "no CUDA body yet" : "";
+}
+bool must_run() { return false; }
+
+void for_each_variant(const std::function<bool(Variant&)>& visit) {
+  std::vector<emulation::Settings> ways = first_ways();
+  for (std::size_t i = 0; i < ways.size(); ++i) {
+    const emulation::Settings& way = ways[i];
+    emulation::reset();
+    emulation::configure(way);
+    device().poison_workspace(way.poison);
+    Variant variant{std::string("emulated, ") + name(way.order) + " order, seed " +
+                        std::to_string(way.seed) + ", poison " + std::to_string(way.poison),
+                    "emulated", device().context()};
+    const std::int64_t before = emulation::threads_run();
+    if (!visit(variant)) return;
+    if (i == 0 && ways.size() > 4 && emulation::threads_run() - before > kFewThreads) {
+      ways = few_ways();
+    }
+  }
+}
+
+ExecutionContext context(int) {
+  emulation::reset();
+  emulation::configure({Order::unfair, 1, 0xFF});
+  return device().context();
+}
+std::vector<ExecutionContext> contexts() { return {context(1)}; }
+
+void* allocate(std::size_t bytes) { return ::operator new(bytes); }
+void release(void* memory) { ::operator delete(memory); }
+
+}  // namespace msd::test::backend
