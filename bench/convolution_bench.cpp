@@ -119,7 +119,7 @@ void run(benchmark::State& state, Op op, const Shape& s) {
       benchmark::Counter(s.mul_adds() * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-const bool registered = [] {
+const bool kRegistered = [] {
   struct Entry {
     std::int64_t cin, cout, kernel, stride, size;
   };

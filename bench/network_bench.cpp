@@ -75,7 +75,7 @@ void evaluate(benchmark::State& state, const MsdnetConfig& config, std::int64_t 
   report(state, batch, static_cast<double>(plan.mul_adds(count - 1)));
 }
 
-const bool registered = [] {
+const bool kRegistered = [] {
   for (const Preset& preset : presets()) {
     const bool imagenet = preset.config.input_kind == InputKind::imagenet;
     const std::string name(preset.name);

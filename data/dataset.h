@@ -35,8 +35,8 @@ struct Dataset {
   std::int64_t classes() const { return static_cast<std::int64_t>(class_names.size()); }
 };
 
-/// "fnv1a64:" and 16 hex digits: FNV-1a (64 bit; Fowler, Noll, Vo) over, for train and then test:
-/// size, h, w, c as 8 bytes each, the image bytes, the labels as 4 bytes each; little-endian.
+/// A Hash's text (engine/hash.h) over, for train and then test: size, h, w, c as 8 bytes each, the
+/// image bytes, the labels as 4 bytes each; little-endian.
 std::string fingerprint(const ImageSet& train, const ImageSet& test);
 
 }  // namespace msd

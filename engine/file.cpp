@@ -2,103 +2,189 @@
 #include "engine/file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "engine/file_system.h"
 #include "kernels/error.h"
 
 namespace msd {
 namespace {
 
-class FileDescriptor {
+namespace fs = std::filesystem;
+
+constexpr std::string_view kTemporarySuffix = ".msd-tmp";
+
+[[noreturn]] void throw_io(const char* what, const fs::path& path) {
+  throw IoError(message("cannot ", what, " ", path.string(), ": ", std::strerror(errno)));
+}
+
+class OpenFile {
  public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() { close(); }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-  bool close() {
-    const int fd = std::exchange(fd_, -1);
-    return fd < 0 || ::close(fd) == 0;
+  OpenFile(const fs::path& path, int flags, const char* what) : path_(path) {
+    fd_ = file_system().open(path.c_str(), flags, 0644);
+    if (fd_ < 0) throw_io(what, path);
+  }
+  ~OpenFile() {
+    if (fd_ >= 0) file_system().close(fd_);
+  }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+
+  int fd() const { return fd_; }
+
+  /// Returns 0 at the end of the file.
+  std::size_t read(std::span<std::byte> into) {
+    for (;;) {
+      const ssize_t got = file_system().read(fd_, into.data(), into.size());
+      if (got >= 0) return static_cast<std::size_t>(got);
+      if (errno != EINTR) throw_io("read", path_);
+    }
+  }
+  void write(std::span<const std::byte> bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = file_system().write(fd_, bytes.data(), bytes.size());
+      if (written < 0 && errno != EINTR) throw_io("write", path_);
+      bytes = bytes.subspan(written < 0 ? 0 : static_cast<std::size_t>(written));
+    }
+  }
+  void sync() {
+    if (file_system().fsync(fd_) != 0) throw_io("sync", path_);
+  }
+  /// Some file systems tell of a failed write only here.
+  void close() {
+    if (file_system().close(std::exchange(fd_, -1)) != 0) throw_io("close", path_);
   }
 
  private:
+  const fs::path& path_;
   int fd_;
 };
 
-[[noreturn]] void throw_io(const char* what, const std::filesystem::path& path) {
-  throw IoError(message(what, " ", path.string(), ": ", std::strerror(errno)));
-}
-
-void write_all(int fd, std::span<const std::byte> bytes, const std::filesystem::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      throw_io("cannot write", path);
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
+// Many parts are small (a channel's statistics): they are gathered into calls of at least 256 KiB.
+void write_parts(OpenFile& file, const std::vector<std::span<const std::byte>>& parts) {
+  std::vector<std::byte> gathered;
+  for (const std::span<const std::byte> part : parts) {
+    gathered.insert(gathered.end(), part.begin(), part.end());
+    if (gathered.size() < (std::size_t{256} << 10)) continue;
+    file.write(gathered);
+    gathered.clear();
   }
+  file.write(gathered);
 }
 
-void sync_directory(const std::filesystem::path& directory) {
-  FileDescriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0 || ::fsync(fd.get()) != 0) throw_io("cannot sync", directory);
+void sync_folder_of(const fs::path& path) {
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  OpenFile(parent, O_RDONLY | O_DIRECTORY, "open").sync();
 }
 
 }  // namespace
 
-std::vector<std::byte> read_file(const std::filesystem::path& path) {
-  FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) throw_io("cannot open", path);
+std::vector<std::byte> read_file(const fs::path& path) {
+  OpenFile file(path, O_RDONLY, "open");
   std::vector<std::byte> bytes;
   std::error_code error;
-  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  const std::uintmax_t size = fs::file_size(path, error);
   bytes.resize(error ? 0 : static_cast<std::size_t>(size));
   std::size_t used = 0;
   for (;;) {
     if (used == bytes.size()) bytes.resize(used + (std::size_t{64} << 10));
-    const ssize_t got = ::read(fd.get(), bytes.data() + used, bytes.size() - used);
-    if (got < 0) {
-      if (errno == EINTR) continue;
-      throw_io("cannot read", path);
-    }
+    const std::size_t got = file.read(std::span(bytes).subspan(used));
     if (got == 0) break;
-    used += static_cast<std::size_t>(got);
+    used += got;
   }
   bytes.resize(used);
   return bytes;
 }
 
-std::string read_text_file(const std::filesystem::path& path) {
+std::string read_text_file(const fs::path& path) {
   const std::vector<std::byte> bytes = read_file(path);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-void write_file_atomically(const std::filesystem::path& path,
-                           const std::vector<std::span<const std::byte>>& parts) {
-  std::filesystem::path temporary = path;
-  temporary += ".tmp" + std::to_string(::getpid());
+void write_file_atomically(const fs::path& path,
+                           const std::vector<std::span<const std::byte>>& parts,
+                           const fs::path& previous) {
+  fs::path temporary = path;
+  temporary += kTemporarySuffix;
+  temporary += std::to_string(::getpid());
+  bool moved = false;
   try {
-    FileDescriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (fd.get() < 0) throw_io("cannot create", temporary);
-    for (const std::span<const std::byte> part : parts) write_all(fd.get(), part, temporary);
-    if (::fsync(fd.get()) != 0) throw_io("cannot sync", temporary);
-    if (!fd.close()) throw_io("cannot close", temporary);
-    if (::rename(temporary.c_str(), path.c_str()) != 0) throw_io("cannot rename to", path);
+    OpenFile file(temporary, O_WRONLY | O_CREAT | O_TRUNC, "create");
+    write_parts(file, parts);
+    file.sync();
+    file.close();
+    if (!previous.empty() && fs::exists(path)) {
+      rename_file(path, previous);
+      moved = true;
+    }
+    rename_file(temporary, path);
   } catch (...) {
-    ::unlink(temporary.c_str());
+    file_system().unlink(temporary.c_str());
+    if (moved) file_system().rename(previous.c_str(), path.c_str());
     throw;
   }
-  const std::filesystem::path parent = path.parent_path();
-  sync_directory(parent.empty() ? std::filesystem::path(".") : parent);
+  sync_folder_of(path);
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::string_view text) {
+void write_file_atomically(const fs::path& path, std::string_view text) {
   write_file_atomically(path, {std::as_bytes(std::span(text))});
 }
+
+void remove_temporary_files(const fs::path& folder) {
+  std::vector<fs::path> left;
+  try {
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      if (entry.path().filename().string().find(kTemporarySuffix) != std::string::npos) {
+        left.push_back(entry.path());
+      }
+    }
+  } catch (const fs::filesystem_error& error) {
+    throw IoError(message("cannot list ", folder.string(), ": ", error.code().message()));
+  }
+  for (const fs::path& path : left) remove_file(path);
+}
+
+void append_line(const fs::path& path, std::string_view line) {
+  const std::string text = std::string(line) + "\n";
+  OpenFile file(path, O_WRONLY | O_CREAT | O_APPEND, "open");
+  file.write(std::as_bytes(std::span(text)));
+  file.close();
+}
+
+void make_folder(const fs::path& path) {
+  std::error_code error;
+  if (path.empty() || fs::is_directory(path, error)) return;
+  if (path.has_parent_path() && path.parent_path() != path) make_folder(path.parent_path());
+  if (path.has_filename() && file_system().mkdir(path.c_str(), 0777) != 0 &&
+      !(errno == EEXIST && fs::is_directory(path, error))) {
+    throw_io("make the folder", path);
+  }
+}
+
+void rename_file(const fs::path& from, const fs::path& to) {
+  if (file_system().rename(from.c_str(), to.c_str()) != 0) throw_io("rename to", to);
+}
+
+void remove_file(const fs::path& path) {
+  if (file_system().unlink(path.c_str()) != 0 && errno != ENOENT) throw_io("remove", path);
+}
+
+FileLock::FileLock(const fs::path& path)
+    : fd_(file_system().open(path.c_str(), O_RDWR | O_CREAT, 0644)) {
+  if (fd_ < 0) throw_io("open", path);
+  if (file_system().lock(fd_) == 0) return;
+  const bool taken = errno == EWOULDBLOCK;
+  const std::string reason = std::strerror(errno);
+  file_system().close(fd_);
+  throw IoError(taken ? message(path.string(), " is locked: another process is writing there")
+                      : message("cannot lock ", path.string(), ": ", reason));
+}
+
+FileLock::~FileLock() { file_system().close(fd_); }
 
 }  // namespace msd

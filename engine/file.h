@@ -11,15 +11,48 @@
 
 namespace msd {
 
-/// The whole file; throws IoError naming it.
+// Every function throws IoError naming the file and the operating system's reason.
+
+/// The whole file.
 std::vector<std::byte> read_file(const std::filesystem::path& path);
 std::string read_text_file(const std::filesystem::path& path);
 
 /// Writes `parts` one after another to a temporary name beside `path`, syncs it and renames it over
-/// `path`: readers see the old file or the new one, whole. Throws IoError naming the file and
-/// removes the temporary one; the old file is untouched then.
+/// `path`: readers see the old file or the new one, whole. Where `previous` is given, the old file
+/// takes that name, just before; a process killed in between leaves it there and nothing at `path`.
+/// A failure removes the temporary file and leaves the old one at `path`.
 void write_file_atomically(const std::filesystem::path& path,
-                           const std::vector<std::span<const std::byte>>& parts);
+                           const std::vector<std::span<const std::byte>>& parts,
+                           const std::filesystem::path& previous = {});
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+/// Removes what killed processes left of write_file_atomically(folder / anything). Only for a
+/// folder that nobody else writes in.
+void remove_temporary_files(const std::filesystem::path& folder);
+
+/// Adds `line` and a line feed to the end of the file, which need not exist. A killed process or a
+/// full disk may leave a part of the line.
+void append_line(const std::filesystem::path& path, std::string_view line);
+
+/// Makes the folder and those above it, where they are missing.
+void make_folder(const std::filesystem::path& path);
+/// Over an existing `to`, within one file system.
+void rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
+/// Removes the file where there is one.
+void remove_file(const std::filesystem::path& path);
+
+/// Keeps other processes from taking the same lock until destroyed; the operating system frees it
+/// however the process ends. The file stays: removing it would let two processes lock two files.
+class FileLock {
+ public:
+  /// Throws IoError where another holder, in this process or another, has the lock.
+  explicit FileLock(const std::filesystem::path& path);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  int fd_;
+};
 
 }  // namespace msd

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/file.h"
+#include "engine/hash.h"
 
 namespace msd {
 namespace {
@@ -81,6 +82,35 @@ Tensor read_tensor(const std::string& name, const nlohmann::json& info,
   return tensor;
 }
 
+// The checksum's entry up to its digits, as write_safetensors prints it. In no other place: quotes
+// within a name or a value are escaped.
+std::string checksum_entry() { return message('"', kChecksumKey, "\":\"", kHashPrefix); }
+
+constexpr std::size_t kDigits = kHashTextSize - kHashPrefix.size();
+
+// The header with its checksum's digits as zeros; sets `at` to where they start.
+std::string without_checksum(std::string header, std::size_t& at) {
+  at = header.find(checksum_entry());
+  if (at == std::string::npos) return header;
+  at += checksum_entry().size();
+  if (at + kDigits > header.size()) return header;
+  return header.replace(at, kDigits, kDigits, '0');
+}
+
+void verify_checksum(const std::string& checksum, std::span<const std::byte> file,
+                     std::size_t header_bytes) {
+  const auto* text = reinterpret_cast<const char*>(file.data() + 8);
+  std::size_t at = 0;
+  Hash hash;
+  hash.add(file.first(8));
+  hash.add(without_checksum(std::string(text, header_bytes), at));
+  hash.add(file.subspan(8 + header_bytes));
+  if (hash.text() == checksum) return;
+  throw FormatError(
+      "does not have the checksum it names: it is damaged (or another program rewrote it and kept "
+      "the old checksum; then remove that entry of its metadata)");
+}
+
 Safetensors parse(std::span<const std::byte> file) {
   if (file.size() < 8) throw FormatError("is shorter than a safetensors header");
   std::uint64_t header_bytes = 0;
@@ -113,6 +143,10 @@ Safetensors parse(std::span<const std::byte> file) {
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
   });
+  if (const auto entry = out.metadata.extract(std::string(kChecksumKey)); !entry.empty()) {
+    out.checksum = entry.mapped();
+    verify_checksum(out.checksum, file, header_bytes);
+  }
   std::int64_t at = 0;
   for (const Entry& entry : entries) {
     if (entry.begin != at) {
@@ -140,9 +174,11 @@ Safetensors read_safetensors(const std::filesystem::path& path) {
 }
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
+                       std::map<std::string, std::string> metadata,
+                       const std::filesystem::path& previous) {
+  metadata[std::string(kChecksumKey)] = std::string(kHashPrefix) + std::string(kDigits, '0');
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header["__metadata__"] = metadata;
+  header["__metadata__"] = metadata;
   std::vector<std::span<const std::byte>> parts(2);
   std::int64_t at = 0;
   for (const NamedTensor& named : tensors) {
@@ -170,7 +206,13 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Name
   }
   parts[0] = length;
   parts[1] = std::as_bytes(std::span(text));
-  write_file_atomically(path, parts);
+  Hash hash;
+  for (const std::span<const std::byte> part : parts) hash.add(part);
+  std::size_t digits_at = 0;
+  text = without_checksum(std::move(text), digits_at);
+  text.replace(digits_at, kDigits, hash.text().substr(kHashPrefix.size()));
+  parts[1] = std::as_bytes(std::span(text));
+  write_file_atomically(path, parts, previous);
 }
 
 }  // namespace msd

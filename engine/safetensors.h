@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/parameters.h"
@@ -16,14 +17,22 @@ namespace msd {
 struct Safetensors {
   std::map<std::string, Tensor> tensors;  // contiguous, on the host
   std::map<std::string, std::string> metadata;
+  std::string checksum;  // the entry of that name in the file's metadata, or empty
 };
 
-/// Reads and checks a file: sizes, offsets without gap or overlap, known types (F32, F64, I64, I32,
-/// U8). Throws IoError or FormatError naming the file and what is wrong with it.
+/// The metadata entry that write_safetensors adds: a Hash of the whole file, its own 32 digits as
+/// zeros.
+inline constexpr std::string_view kChecksumKey = "checksum";
+
+/// Reads and checks a file: the checksum where it has one, sizes, offsets without gap or overlap,
+/// known types (F32, F64, I64, I32, U8). Throws IoError or FormatError naming the file and what is
+/// wrong with it.
 Safetensors read_safetensors(const std::filesystem::path& path);
 
-/// Writes atomically, tensors in the order given (contiguous), names unique.
+/// Writes atomically with a checksum; tensors in the order given (contiguous), names unique.
+/// previous: where the old file goes, see write_file_atomically.
 void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
-                       const std::map<std::string, std::string>& metadata = {});
+                       std::map<std::string, std::string> metadata = {},
+                       const std::filesystem::path& previous = {});
 
 }  // namespace msd

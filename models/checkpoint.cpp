@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "models/checkpoint.h"
 
-#include <cstdio>
-
+#include "engine/hash.h"
 #include "kernels/error.h"
 
 namespace msd {
@@ -11,22 +10,17 @@ namespace {
 constexpr std::string_view kVelocityPrefix = "velocity/";
 constexpr std::string_view kFormat = "msd-checkpoint-1";
 
-// FNV-1a (64 bit) over name, type and bytes of each weight, in byte order of the names.
+// Over name, type and bytes of each weight, in byte order of the names.
 std::string fingerprint_of(const std::map<std::string, Tensor>& tensors) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  const auto mix = [&](const void* data, std::int64_t bytes) {
-    const auto* p = static_cast<const unsigned char*>(data);
-    for (std::int64_t i = 0; i < bytes; ++i) hash = (hash ^ p[i]) * 0x100000001b3;
-  };
+  Hash hash;
   for (const auto& [tensor_name, tensor] : tensors) {
     if (tensor_name.starts_with(kVelocityPrefix)) continue;
-    mix(tensor_name.data(), static_cast<std::int64_t>(tensor_name.size()));
-    mix(name(tensor.dtype()).data(), static_cast<std::int64_t>(name(tensor.dtype()).size()));
-    mix(tensor.data(), tensor.elems() * size_bytes(tensor.dtype()));
+    hash.add(tensor_name);
+    hash.add(name(tensor.dtype()));
+    hash.add({static_cast<const std::byte*>(tensor.data()),
+              static_cast<std::size_t>(tensor.elems() * size_bytes(tensor.dtype()))});
   }
-  char text[32];
-  std::snprintf(text, sizeof text, "fnv1a64:%016llx", static_cast<unsigned long long>(hash));
-  return text;
+  return hash.text();
 }
 
 }  // namespace
@@ -52,6 +46,9 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) {
     if (format != kFormat) {
       throw FormatError("has format " + format + "; this program reads " + std::string(kFormat));
     }
+    if (checkpoint.file.checksum.empty()) {
+      throw FormatError("has lost its checksum: it is damaged");
+    }
     checkpoint.config = json.at("config").get<MsdnetConfig>();
     DataDescription data;
     const nlohmann::json& described = json.at("data");
@@ -70,7 +67,8 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) {
 }
 
 void write_checkpoint(const std::filesystem::path& path, const Network& network,
-                      const DataDescription& data, const nlohmann::json& training) {
+                      const DataDescription& data, const nlohmann::json& training,
+                      const std::filesystem::path& previous) {
   std::vector<NamedTensor> tensors = network.parameters().state();
   for (NamedTensor& velocity :
        network.parameters().velocities_by_name(std::string(kVelocityPrefix))) {
@@ -90,7 +88,7 @@ void write_checkpoint(const std::filesystem::path& path, const Network& network,
   } catch (const nlohmann::json::exception& error) {
     throw FormatError(message(path.string(), ": the metadata: ", error.what()));
   }
-  write_safetensors(path, tensors, {{"msd", text}});
+  write_safetensors(path, tensors, {{"msd", text}}, previous);
 }
 
 }  // namespace msd

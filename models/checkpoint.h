@@ -30,7 +30,7 @@ struct Checkpoint {
   std::optional<DataDescription> data;
   /// Whatever the trainer stored (null when it stored nothing).
   nlohmann::json training;
-  /// "fnv1a64:<16 hex digits>" over the parameters and statistics: names these weights elsewhere.
+  /// A Hash's text over the parameters and statistics: names these weights elsewhere.
   std::string fingerprint;
 
   /// Puts weights and statistics into a network; throws FormatError naming the tensor that differs.
@@ -43,8 +43,9 @@ struct Checkpoint {
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 
 /// Writes atomically: parameters, statistics and counters under PyTorch's names, velocities under
-/// "velocity/".
+/// "velocity/". previous: where the old file goes, see write_file_atomically.
 void write_checkpoint(const std::filesystem::path& path, const Network& network,
-                      const DataDescription& data, const nlohmann::json& training);
+                      const DataDescription& data, const nlohmann::json& training,
+                      const std::filesystem::path& previous = {});
 
 }  // namespace msd

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Every check of the tree, in build folders of its own (build-cpu, build-cpu-asan, ...).
 #   ./scripts/test.sh [--full] [--jobs N] [part ...]
-# Parts in their order; without names: format, cpu and cuda, with --full all of them:
+# Parts in their order; all of them unless named:
 #   format  clang-format 14 over all sources
 #   cpu     Release build with -Werror, all tests
 #   asan    address and undefined-behaviour sanitizers, all tests
@@ -22,7 +22,6 @@ cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=scripts/lib/common.sh
 . scripts/lib/common.sh
 
-all_parts=(format cpu asan tsan tidy cuda)
 parts=() full=no jobs=""
 while [ $# -gt 0 ]; do
   case $1 in
@@ -34,10 +33,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-if [ ${#parts[@]} -eq 0 ]; then
-  parts=(format cpu cuda)
-  [ $full = no ] || parts=("${all_parts[@]}")
-fi
+[ ${#parts[@]} -gt 0 ] || parts=(format cpu asan tsan tidy cuda)
 jobs=${jobs:-$(default_jobs)}
 
 detect_distro

@@ -83,10 +83,10 @@ std::vector<std::string> write_report(const std::string& output, const std::stri
     write_file_atomically(path, path.extension() == ".csv" ? csv : json_text);
     return {path.string()};
   }
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) {
-    throw IoError(message("cannot make the folder ", output, ": ", error.message(),
+  try {
+    make_folder(path);
+  } catch (const IoError& error) {
+    throw IoError(message(error.what(),
                           "; --output takes a folder, or a file ending in .csv or .json"));
   }
   const std::filesystem::path csv_path = path / (stem + ".csv"),

@@ -21,6 +21,11 @@ void TrainCommand::add_to(CLI::App& app) {
   CLI::Option* resume_option =
       app.add_flag("--resume", resume, "Continue from the run folder's latest checkpoint")
           ->group(run);
+  app.add_option("--save-every", save_every,
+                 "Save after this many steps too; 0: only after each epoch and when stopped")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
+      ->capture_default_str()
+      ->group(run);
   app.add_flag("--overwrite", overwrite, "Start anew in a run folder that holds a run")
       ->excludes(resume_option)
       ->group(run);

@@ -8,6 +8,7 @@
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
 #include "apps/common/runtime_options.h"
+#include "apps/train/run_folder.h"
 #include "apps/train/training_options.h"
 
 namespace msd {
@@ -23,6 +24,7 @@ struct TrainCommand {
   bool resume = false, overwrite = false;
   std::string weights;
   int workers = 1;
+  std::int64_t save_every = 0;
   bool json = false, dry_run = false;
   std::string tensors, save_state;
   std::int64_t steps = 1;
@@ -34,7 +36,13 @@ struct TrainCommand {
 int print_costs(const MsdnetConfig& config, bool json);
 /// --tensors: steps on the tensors of a file.
 int train_on_tensors(const TrainCommand& command);
-/// Trains, from the start or from the run folder's latest checkpoint.
+/// Trains from the start.
 int train(const TrainCommand& command);
+/// Trains on from `checkpoint`, the latest of the folder.
+int continue_training(const TrainCommand& command, const RunFolder& folder,
+                      const Checkpoint& checkpoint);
+
+/// The program: parses the command line, runs what it asks for, returns the exit code.
+int train_main(int argc, char** argv);
 
 }  // namespace msd

@@ -3,8 +3,8 @@
 
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <numeric>
+#include <sstream>
 
 #include "engine/file.h"
 
@@ -55,13 +55,6 @@ void trim_metrics(const std::filesystem::path& path, std::int64_t epoch) {
   write_file_atomically(path, kept);
 }
 
-void append_line(const std::filesystem::path& path, const std::string& line) {
-  std::ofstream out(path, std::ios::app);
-  out << line << '\n';
-  out.flush();
-  if (!out) throw IoError("cannot write " + path.string() + "; is the disk full?");
-}
-
 }  // namespace
 
 void to_json(nlohmann::json& json, const TrainingState& state) {
@@ -105,14 +98,15 @@ TrainingGraph& Trainer::graph(std::int64_t batch) {
   return *graph;
 }
 
-bool Trainer::run(TrainingState state, const std::atomic<bool>& stop) {
+bool Trainer::run(const RunFolder& folder, TrainingState state, const std::atomic<bool>& stop) {
+  folder_ = &folder;
   state_ = std::move(state);
   if (state_.step == 0) state_.counts = ExitCounts(run_.network.architecture().exits());
-  trim_metrics(run_.folder / "metrics.jsonl", state_.epoch);
+  trim_metrics(folder_->metrics(), state_.epoch);
   progress_.start_run(run_.options.epochs, loader_.steps_per_epoch(), state_.epoch, state_.step);
   while (state_.epoch < run_.options.epochs) {
     if (!run_epoch(stop)) {
-      save("checkpoint-latest.safetensors");
+      save_latest();
       return false;
     }
     finish_epoch();
@@ -133,6 +127,7 @@ bool Trainer::run_epoch(const std::atomic<bool>& stop) {
     progress_.step({state_.epoch, state_.step, epoch_images_, epoch_seconds_,
                     loader_.wait_seconds(), state_.counts});
     if (stop.load(std::memory_order_relaxed)) return false;
+    if (run_.save_every > 0 && ++steps_since_save_ == run_.save_every) save_latest();
   }
   return true;
 }
@@ -186,16 +181,21 @@ void Trainer::finish_epoch() {
   ++state_.epoch;
   state_.step = 0;
   state_.counts = ExitCounts(run_.network.architecture().exits());
-  append_line(run_.folder / "metrics.jsonl", line.dump());
-  if (is_best) save("checkpoint-best.safetensors");
-  save("checkpoint-latest.safetensors");
+  append_line(folder_->metrics(), line.dump());
+  if (is_best) save(folder_->best());
+  save_latest();
   progress_.finish_epoch(line);
 }
 
-void Trainer::save(const char* name) const {
+void Trainer::save(const std::filesystem::path& path, const std::filesystem::path& previous) const {
   nlohmann::json training = run_.stored;
   training["state"] = state_;
-  write_checkpoint(run_.folder / name, run_.network, description_, training);
+  write_checkpoint(path, run_.network, description_, training, previous);
+}
+
+void Trainer::save_latest() {
+  save(folder_->latest(), folder_->previous());
+  steps_since_save_ = 0;
 }
 
 }  // namespace msd

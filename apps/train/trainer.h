@@ -10,6 +10,7 @@
 
 #include "apps/common/evaluate.h"
 #include "apps/train/progress.h"
+#include "apps/train/run_folder.h"
 #include "apps/train/training_options.h"
 #include "data/split.h"
 #include "models/training_graph.h"
@@ -24,7 +25,7 @@ struct TrainingRun {
   const Split& split;
   const TrainingOptions& options;
   int workers = 1;
-  std::filesystem::path folder;
+  std::int64_t save_every = 0;  // steps between saves within an epoch; 0: none
   /// Stored in checkpoints beside the trainer's own state: what the options were.
   nlohmann::json stored;
 };
@@ -47,14 +48,15 @@ class Trainer {
 
   /// Continues from `state` (a fresh one, or a checkpoint's) to the end, or until `stop` is set:
   /// then saves after the step in hand. Returns true when the run is complete.
-  bool run(TrainingState state, const std::atomic<bool>& stop);
+  bool run(const RunFolder& folder, TrainingState state, const std::atomic<bool>& stop);
 
  private:
   /// Returns false where it was stopped.
   bool run_epoch(const std::atomic<bool>& stop);
   void step(const Batch& batch, double lr);
   void finish_epoch();
-  void save(const char* name) const;
+  void save(const std::filesystem::path& path, const std::filesystem::path& previous = {}) const;
+  void save_latest();
   TrainingGraph& graph(std::int64_t batch);
 
   TrainingRun run_;
@@ -66,7 +68,9 @@ class Trainer {
   Sgd sgd_;
   ExitRecorder recorder_;
   std::map<std::int64_t, std::unique_ptr<TrainingGraph>> graphs_;  // by batch size
+  const RunFolder* folder_ = nullptr;                              // while it runs
   TrainingState state_;
+  std::int64_t steps_since_save_ = 0;
   double epoch_seconds_ = 0.0;
   std::int64_t epoch_images_ = 0;  // since this process began the epoch
 };

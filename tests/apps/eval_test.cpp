@@ -152,9 +152,9 @@ TEST_F(Eval, WithoutAHoldOutItSaysWhatToDo) {
 
 TEST_F(Eval, HoldOutOfOtherImagesIsRefused) {
   weights_ = write_weights("other.safetensors", 1,
-                           {{"data", stored_data()}, {"data_fingerprint", "fnv1a64:1"}});
+                           {{"data", stored_data()}, {"data_fingerprint", "xxh3-128:1"}});
   EXPECT_TRUE(fails(eval({"--mode", "budget"}), 1,
-                    {"other.safetensors", "fnv1a64:1", small_dataset().fingerprint}));
+                    {"other.safetensors", "xxh3-128:1", small_dataset().fingerprint}));
   EXPECT_TRUE(succeeds(eval({"--time-images", "0"})));  // the test images are as good as any
 }
 

@@ -32,11 +32,11 @@ BudgetPoint make_point(double p, double expected, Thresholds thresholds) {
 // Three points; the middle one expects most.
 ThresholdsFile make_file() {
   ThresholdsFile file;
-  file.model = "fnv1a64:0123456789abcdef";
+  file.model = "xxh3-128:0123456789abcdef";
   file.checkpoint = "runs/a/best.safetensors";
   file.config = preset("cifar10-tiny");
   file.fitted_on = {"synthetic", "holdout", 1000};
-  file.fitted_fingerprint = "fnv1a64:00000000000000ff";
+  file.fitted_fingerprint = "xxh3-128:00000000000000ff";
   file.fitted_choice = {{"holdout", 1000}, {"holdout_mode", "random"}};
   file.evaluated_on = {"synthetic", "test", 2000};
   for (const ExitCost& cost : exit_costs(make_architecture(file.config))) {
@@ -105,8 +105,8 @@ TEST(Thresholds, OfOtherWeightsAreRefused) {
     require_same_model(file, "t.json", fingerprint, config, "w.safetensors");
   };
   check(file.model, file.config);
-  EXPECT_TRUE(throws<ConfigError>([&] { check("fnv1a64:1", file.config); },
-                                  {"t.json", "w.safetensors", file.model, "fnv1a64:1"}));
+  EXPECT_TRUE(throws<ConfigError>([&] { check("xxh3-128:1", file.config); },
+                                  {"t.json", "w.safetensors", file.model, "xxh3-128:1"}));
   MsdnetConfig larger = file.config;
   larger.image_size = 64;
   EXPECT_TRUE(throws<ConfigError>([&] { check(file.model, larger); }, {"image_size", "64"}));

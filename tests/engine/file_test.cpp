@@ -143,5 +143,70 @@ TEST(WriteFileAtomically, AWriteThatFailsHalfwayLeavesTheOldFile) {
   EXPECT_EQ(folder.list(), Names{"file"});
 }
 
+TEST(WriteFileAtomically, KeepsThePreviousFile) {
+  const TempFolder folder;
+  const auto write = [&](const std::string& text) {
+    write_file_atomically(folder / "file", {as_span(text)}, folder / "previous");
+  };
+  write("1");
+  EXPECT_EQ(folder.list(), Names{"file"});
+  write("2");
+  write("3");
+  EXPECT_EQ(read_text_file(folder / "file"), "3");
+  EXPECT_EQ(read_text_file(folder / "previous"), "2");
+  EXPECT_EQ(folder.list(), (Names{"file", "previous"}));
+}
+
+TEST(WriteFileAtomically, GathersPartsOfEverySize) {
+  const TempFolder folder;
+  std::vector<std::string> texts;
+  for (const std::size_t size : {1, 262143, 0, 5, 262144, 1000000, 3}) {
+    texts.emplace_back(size, static_cast<char>('a' + texts.size()));
+  }
+  std::vector<std::span<const std::byte>> parts;
+  std::string whole;
+  for (const std::string& text : texts) {
+    parts.push_back(as_span(text));
+    whole += text;
+  }
+  write_file_atomically(folder / "file", parts);
+  EXPECT_TRUE(read_text_file(folder / "file") == whole);
+}
+
+TEST(RemoveTemporaryFiles, TakesWhatAKilledWriterLeft) {
+  const TempFolder folder;
+  write_file_atomically(folder / "file", "text");
+  std::ofstream(folder / "file.msd-tmp4711") << "half";
+  remove_temporary_files(folder.path());
+  EXPECT_EQ(folder.list(), Names{"file"});
+  EXPECT_TRUE(throws<IoError>([&] { remove_temporary_files(folder / "none"); }, {"none"}));
+}
+
+TEST(AppendLine, AddsToTheEnd) {
+  const TempFolder folder;
+  append_line(folder / "log", "one");
+  append_line(folder / "log", "two");
+  EXPECT_EQ(read_text_file(folder / "log"), "one\ntwo\n");
+}
+
+TEST(MakeFolder, MakesWhatIsMissing) {
+  const TempFolder folder;
+  make_folder(folder / "a/b/c/");
+  make_folder(folder / "a/b");
+  EXPECT_TRUE(std::filesystem::is_directory(folder / "a/b/c"));
+  append_line(folder / "file", "in the way");
+  EXPECT_TRUE(throws<IoError>([&] { make_folder(folder / "file/below"); }, {"file"}));
+}
+
+TEST(FileLock, HasOneHolder) {
+  const TempFolder folder;
+  {
+    const FileLock lock(folder / "lock");
+    EXPECT_TRUE(throws<IoError>([&] { const FileLock second(folder / "lock"); },
+                                {"lock", "another process"}));
+  }
+  const FileLock again(folder / "lock");
+}
+
 }  // namespace
 }  // namespace msd

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "tests/engine/tape_model.h"
 
@@ -76,7 +77,7 @@ void TapeModel::compute(const Step& step, const Values& parameters, Values& buff
     }
     case Kind::max_pool:
       for_each_output([&](auto n, auto h, auto w, auto c) {
-        double best = -INFINITY;
+        double best = -std::numeric_limits<double>::infinity();
         int winner = 0;
         for (int i = 0; i < 9; ++i) {
           const std::int64_t sy = 2 * h + i / 3 - 1, sx = 2 * w + i % 3 - 1;

@@ -4,11 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "engine/file.h"
+#include "engine/hash.h"
+#include "engine/random.h"
 #include "tests/models/networks.h"
 #include "tests/support/errors.h"
 #include "tests/support/temp_folder.h"
@@ -135,9 +139,8 @@ TEST_F(CheckpointTest, AnotherNetworksWeightsAreRefusedAndNothingChanges) {
 TEST_F(CheckpointTest, FingerprintsNameTheWeights) {
   write_checkpoint(path_, network_, data_, training_);
   const std::string first = read_checkpoint(path_).fingerprint;
-  ASSERT_EQ(first.size(), std::string("fnv1a64:").size() + 16);
-  EXPECT_TRUE(first.starts_with("fnv1a64:"));
-  EXPECT_EQ(first.find_first_not_of("0123456789abcdef", 8), std::string::npos);
+  ASSERT_EQ(first.size(), kHashTextSize);
+  EXPECT_TRUE(first.starts_with(kHashPrefix));
 
   // Neither metadata nor velocities belong to it.
   write_checkpoint(folder_ / "b", network_, {}, nullptr);
@@ -242,6 +245,41 @@ TEST_F(CheckpointTest, DoubleNetworksRoundTrip) {
   Network other(config_, runtime_.allocator(), DType::f64);
   read_checkpoint(path_).load_weights(other);
   EXPECT_TRUE(test::identical(test::state_of(other), test::state_of(exact)));
+}
+
+// The metadata and the tensors' table are JSON, in which a changed letter or digit is as good as
+// the one it replaces: the checksum tells.
+TEST_F(CheckpointTest, EveryDamagedByteOfTheHeaderIsFound) {
+  write_checkpoint(path_, network_, data_, training_);
+  const std::string good = read_text_file(path_);
+  const std::size_t header = good.find("}}") + 2;
+  RandomStream random(1, RandomPurpose::test);
+  const auto damaged = [&](std::size_t at) {
+    std::string file = good;
+    file[at] = static_cast<char>(file[at] ^ (1 + random.below(255)));
+    std::filesystem::remove(path_);
+    std::ofstream(path_, std::ios::binary) << file;
+    return throws<FormatError>([&] { read_checkpoint(path_); }, {"net.msd"});
+  };
+  for (std::size_t at = 0; at < header; ++at) ASSERT_TRUE(damaged(at)) << "byte " << at;
+  for (int i = 0; i < 200; ++i) {
+    const std::size_t at =
+        header +
+        static_cast<std::size_t>(random.below(static_cast<std::int64_t>(good.size() - header)));
+    ASSERT_TRUE(damaged(at)) << "byte " << at;
+  }
+}
+
+TEST_F(CheckpointTest, ATruncatedFileIsFound) {
+  write_checkpoint(path_, network_, data_, training_);
+  const auto size = static_cast<std::int64_t>(std::filesystem::file_size(path_));
+  RandomStream random(2, RandomPurpose::test);
+  for (int i = 0; i < 50; ++i) {
+    const std::int64_t cut = i == 0 ? size - 1 : random.below(size);
+    write_checkpoint(path_, network_, data_, training_);
+    std::filesystem::resize_file(path_, static_cast<std::uintmax_t>(cut));
+    EXPECT_TRUE(throws<FormatError>([&] { read_checkpoint(path_); }, {"net.msd"})) << cut;
+  }
 }
 
 }  // namespace

@@ -51,19 +51,19 @@ Fixture::Fixture(const std::string& name) {
     entry.erase("name");
     config_ = entry.get<MsdnetConfig>();
   }
-  const std::string kRecipe = "#uniform", kState = "state/";
+  const std::string recipe_suffix = "#uniform", state_prefix = "state/";
   const auto file = source_dir() / "tests/fixtures" / (name + ".safetensors");
   for (const auto& [key, tensor] : read_safetensors(file).tensors) {
-    if (key.ends_with(kRecipe)) {
+    if (key.ends_with(recipe_suffix)) {
       const auto recipe = tensor.span<std::int64_t>();
-      file_[key.substr(0, key.size() - kRecipe.size())] =
+      file_[key.substr(0, key.size() - recipe_suffix.size())] =
           draw_uniform({recipe.begin(), recipe.end()});
     } else {
       file_[key] = tensor;
     }
   }
   for (const auto& [key, tensor] : file_) {
-    if (key.starts_with(kState)) state_[key.substr(kState.size())] = tensor;
+    if (key.starts_with(state_prefix)) state_[key.substr(state_prefix.size())] = tensor;
   }
 }
 

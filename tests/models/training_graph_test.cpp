@@ -220,12 +220,12 @@ TEST_F(TrainingGraphTest, TakesOneArenaOfTheSizeItTells) {
   LimitAllocator limit(system, graph.arena_bytes());
   Runtime limited;
   limited.set_allocator(limit);
-  TrainingGraph(limited, network, 8, {1.0, 1.0, 1.0});
+  const TrainingGraph fits(limited, network, 8, {1.0, 1.0, 1.0});
   LimitAllocator less(system, graph.arena_bytes() - 1);
   limited.set_allocator(less);
   EXPECT_TRUE(throws<OutOfMemory>(
       [&] {
-        TrainingGraph(limited, network, 8, {1.0, 1.0, 1.0});
+        const TrainingGraph too_large(limited, network, 8, {1.0, 1.0, 1.0});
       },
       {"limit"}));
 }

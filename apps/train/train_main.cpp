@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+#include "apps/common/app.h"
+#include "apps/train/command.h"
+
+namespace msd {
+namespace {
+
+constexpr const char* kDescription =
+    "Trains an MSDNet: multi-scale dense network with an exit after every block.";
+
+// The same command line over what the run folder's latest checkpoint says: options given again must
+// agree with it (train() checks), the others need not be repeated.
+int resume(const std::string& run_dir, int argc, char** argv) {
+  const RunFolder folder = RunFolder::open(run_dir);
+  const Checkpoint checkpoint = folder.read_latest();
+  if (!checkpoint.training.is_object()) {
+    throw FormatError(checkpoint.path.string() + ": holds no training state to resume");
+  }
+  TrainCommand command;
+  CLI::App app(kDescription, "msd-train");
+  command.add_to(app);
+  command.training.set_defaults(checkpoint.training.at("options"));
+  command.data.set_defaults(checkpoint.training.at("data"));
+  app.parse(argc, argv);
+  return continue_training(command, folder, checkpoint);
+}
+
+}  // namespace
+
+int train_main(int argc, char** argv) {
+  TrainCommand command;
+  CLI::App app(kDescription, "msd-train");
+  command.add_to(app);
+  return run_app(app, argc, argv, [&] {
+    if (command.dry_run) {
+      return print_costs(command.model.resolve(std::nullopt, std::nullopt), command.json);
+    }
+    if (!command.tensors.empty()) return train_on_tensors(command);
+    if (command.resume) return resume(command.run_dir, argc, argv);
+    return train(command);
+  });
+}
+
+}  // namespace msd

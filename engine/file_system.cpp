@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#include "engine/file_system.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <utility>
+
+namespace msd {
+namespace {
+
+FileSystem& operating_system() {
+  static FileSystem system;
+  return system;
+}
+
+FileSystem*& in_use() {
+  static FileSystem* system = &operating_system();
+  return system;
+}
+
+}  // namespace
+
+int FileSystem::open(const char* path, int flags, mode_t mode) {
+  return ::open(path, flags | O_CLOEXEC, mode);
+}
+ssize_t FileSystem::read(int fd, void* data, std::size_t bytes) { return ::read(fd, data, bytes); }
+ssize_t FileSystem::write(int fd, const void* data, std::size_t bytes) {
+  return ::write(fd, data, bytes);
+}
+int FileSystem::fsync(int fd) { return ::fsync(fd); }
+int FileSystem::close(int fd) { return ::close(fd); }
+int FileSystem::lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB); }
+int FileSystem::rename(const char* from, const char* to) { return ::rename(from, to); }
+int FileSystem::unlink(const char* path) { return ::unlink(path); }
+int FileSystem::mkdir(const char* path, mode_t mode) { return ::mkdir(path, mode); }
+
+FileSystem& file_system() { return *in_use(); }
+
+FileSystemOverride::FileSystemOverride(FileSystem& other)
+    : before_(std::exchange(in_use(), &other)) {}
+FileSystemOverride::~FileSystemOverride() { in_use() = before_; }
+
+}  // namespace msd
