@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The CUDA bodies on the emulated device, in every order of threads, with several seeds and with
-// both kinds of poison: 24 ways. A problem whose first run took more than kFewThreads threads runs
-// in four: each order once, both poisons. Under TSan, whose verdict does not depend on the order
-// and for which a block of 256 threads takes milliseconds, one way must do.
+// both kinds of poison: 24 ways. A problem whose first run took more than kFewThreads threads, or
+// that comes after a test's first kTestThreads, runs in four: each order once, both poisons. Under
+// TSan, whose verdict does not depend on the order and for which a block of 256 threads takes
+// milliseconds, one way must do.
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -18,7 +21,7 @@ namespace {
 
 using emulation::Order;
 
-constexpr std::int64_t kFewThreads = 20000;
+constexpr std::int64_t kFewThreads = 5000, kTestThreads = 60000;
 constexpr std::size_t kPoisonedBytes = 64 << 10;  // of each problem's share of the workspace
 
 const char* name(Order order) {
@@ -94,11 +97,21 @@ std::vector<emulation::Settings> few_ways() {
           {Order::reverse, 4, 0x00}};
 }
 
+/// Threads the test at hand has run so far.
+std::int64_t threads_of_test() {
+  static const testing::TestInfo* test = nullptr;
+  static std::int64_t at_start = 0;
+  const testing::TestInfo* now = testing::UnitTest::GetInstance()->current_test_info();
+  if (now != test) at_start = emulation::threads_run();
+  test = now;
+  return emulation::threads_run() - at_start;
+}
+
 std::vector<emulation::Settings> first_ways() {
 #if defined(__SANITIZE_THREAD__)
   return {{Order::unfair, 1, 0xFF}};
 #else
-  return many_ways();
+  return threads_of_test() < kTestThreads ? many_ways() : few_ways();
 #endif
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #define __host__
 #define __device__
@@ -174,3 +175,9 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks,
 // The device functions kernels call by these names besides those of <cmath>.
 inline float rsqrtf(float x) { return 1.0f / __builtin_sqrtf(x); }
 // NOLINTEND
+
+inline float __uint_as_float(unsigned bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
