@@ -7,6 +7,7 @@
 
 #include "kernels/error.h"
 #include "tests/emulation/device_state.h"
+#include "tests/emulation/planting.h"
 #include "tests/emulation/shared_memory.h"
 
 namespace msd::emulation {
@@ -61,7 +62,8 @@ cudaError_t run(const Launch& launch) {
   const dim3& grid = launch.grid;
   begin_shared_memory(launch.dynamic_shared_bytes, settings().poison);
   std::string error;
-  for (const std::uint64_t i : block_order(std::uint64_t{grid.x} * grid.y * grid.z)) {
+  const std::uint64_t missing = planted(Fault::missing_block, launch.site) ? 1 : 0;
+  for (const std::uint64_t i : block_order(std::uint64_t{grid.x} * grid.y * grid.z - missing)) {
     BlockRun block;
     block.grid = grid;
     block.block = launch.block;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 
+#include "tests/emulation/planting.h"
 #include "tests/emulation/scheduler.h"
 
 namespace msd::emulation {
@@ -109,7 +110,7 @@ void* shared_variable(const SharedSite& site, std::size_t bytes) {
   if (static_count == kMost) fail("more than %u shared variables", kMost);
   Variable& variable = statics[static_count++];
   variable.site = &site;
-  variable.bytes = bytes;
+  variable.bytes = bytes - (planted(Fault::short_array, {site.file, site.line}) ? 1 : 0);
   return use(variable);
 }
 

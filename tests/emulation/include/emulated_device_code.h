@@ -12,6 +12,7 @@
 
 #include "kernels/cuda/check.h"
 #include "tests/emulation/launch.h"
+#include "tests/emulation/planting.h"
 #include "tests/emulation/scheduler.h"
 #include "tests/emulation/shared_memory.h"
 #include "tests/emulation/warp_ops.h"
@@ -82,7 +83,11 @@ class SharedPieces {
   std::size_t used_bytes_ = 0;
 };
 
-inline void block_sync(MSD_ONLY_CALLER) { emulation::block_barrier(caller); }
+inline void block_sync(MSD_ONLY_CALLER) {
+  if (emulation::planted(emulation::Fault::no_barrier, caller)) return;
+  if (emulation::planted(emulation::Fault::divergent_barrier, caller) && threadIdx.x == 0) return;
+  emulation::block_barrier(caller);
+}
 inline void warp_sync(MSD_ONLY_CALLER) {
   emulation::warp_collective("warp_sync", caller, nullptr, nullptr, nullptr, true);
 }
@@ -92,6 +97,7 @@ T shuffle_from(const char* operation, T value, int source, emulation::Site calle
   static_assert(std::is_trivially_copyable_v<T> && (sizeof(T) == 4 || sizeof(T) == 8));
   std::uint32_t words[sizeof(T) / 4], result[sizeof(T) / 4] = {};
   std::memcpy(words, &value, sizeof(T));
+  if (emulation::planted(emulation::Fault::wrong_lane, caller)) source ^= 1;
   const emulation::ShuffleIn in{words, static_cast<int>(sizeof(T) / 4), source};
   emulation::warp_collective(operation, caller, emulation::shuffle_lanes, &in, result);
   std::memcpy(&value, result, sizeof(T));
@@ -136,7 +142,8 @@ void copy_async_part(void* shared, const void* global, int source_bytes) {
 }
 inline void copy_commit() { emulation::end_async_group(); }
 template <int kPending>
-void copy_wait() {
+void copy_wait(MSD_ONLY_CALLER) {
+  if (emulation::planted(emulation::Fault::no_copy_wait, caller)) return;
   emulation::AsyncCopy copy;
   while (emulation::take_async_copy(kPending, copy)) std::memcpy(copy.to, copy.data, copy.bytes);
 }
