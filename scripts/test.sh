@@ -8,7 +8,7 @@
 #   asan    address and undefined-behaviour sanitizers, all tests
 #   tsan    thread sanitizer, the tests that use threads (--full: all tests)
 #   tidy    clang-tidy 14 over the CPU code (--full: over the tests too)
-#   cuda    CUDA build, where a toolkit is found
+#   cuda    CUDA build, where a toolkit is found; its kernel tests skip without a GPU
 # Exits with 1 where a part failed. A part that cannot run here is "skipped", never "passed".
 set -uo pipefail
 
@@ -154,8 +154,13 @@ part_cuda() {
   say "   $nvcc, $cuda_architecture"
   mkdir -p build-cuda
   quietly build-cuda/configure.log configure build-cuda --preset cuda \
-    -DMSD_CUDA_ARCHITECTURES=$cuda_architecture -DMSD_BUILD_BENCH=OFF -DMSD_BUILD_TESTS=OFF || return 1
-  quietly build-cuda/build.log cmake --build build-cuda -j "$jobs"
+    -DMSD_CUDA_ARCHITECTURES=$cuda_architecture -DMSD_BUILD_TESTS=ON -DMSD_BUILD_BENCH=ON || return 1
+  # Without a GPU this proves that all of it compiles and links.
+  quietly build-cuda/build.log cmake --build build-cuda -j "$jobs" \
+    --target msd-train msd-eval msd-infer msd-bench kernels_cuda_test || return 1
+  build-cuda/bin/kernels_cuda_test >build-cuda/test.log 2>&1 ||
+    { tail -n 60 build-cuda/test.log && return 1; }
+  grep -E '^\[  (PASSED|SKIPPED) .*[0-9]+ tests?' build-cuda/test.log | sed 's/^/   /'
 }
 
 table="" failed=no

@@ -116,7 +116,9 @@ struct Problem {
   }
 };
 
-TEST(TensorCores, Tf32RoundsTheFactorsOnly) {
+class ConvForwardTensorCores : public OpTest {};
+
+TEST_F(ConvForwardTensorCores, Tf32RoundsTheFactorsOnly) {
   for (const Case& c : kCases) {
     Problem p(c, to_tf32);
     Operand<float> x(c.n, c.h, c.w, c.g.cin, {c.first_channel, 5});
@@ -146,7 +148,7 @@ TEST(TensorCores, Tf32RoundsTheFactorsOnly) {
   }
 }
 
-TEST(TensorCores, Bf16RoundsTheFactorsAndTheResult) {
+TEST_F(ConvForwardTensorCores, Bf16RoundsTheFactorsAndTheResult) {
   constexpr std::uint16_t kGuard = 0x7FC1;  // a NaN that no op makes
   using Bits = std::vector<std::uint16_t, OperandAllocator<std::uint16_t>>;
   for (const Case& c : kCases) {
