@@ -35,6 +35,11 @@ struct Dataset {
   std::int64_t classes() const { return static_cast<std::int64_t>(class_names.size()); }
 };
 
+/// Sets data.mean and data.std to those of data.train, which has an image and c = 3: from exact
+/// integer sums, so the same bits on every machine. std is 1 for a channel that is one value
+/// everywhere, which normalising then makes 0.
+void set_channel_statistics(Dataset& data);
+
 /// A Hash's text (engine/hash.h) over, for train and then test: size, h, w, c as 8 bytes each, the
 /// image bytes, the labels as 4 bytes each; little-endian.
 std::string fingerprint(const ImageSet& train, const ImageSet& test);

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <span>
 #include <system_error>
 
 #include "engine/file.h"
@@ -37,6 +38,41 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kMostPixels = 100'000'000;
 
+/// A file's bytes as stb reads them through callbacks. In memory it takes what lies beyond the end
+/// for zeros, or leaves it out, and calls a file that was cut short an image; here that shows.
+class ByteSource {
+ public:
+  explicit ByteSource(std::span<const std::byte> bytes) : bytes_(bytes) {}
+
+  /// True once the decoder needed more than there is.
+  bool overrun() const { return overrun_; }
+
+  static stbi_io_callbacks callbacks() {
+    return {[](void* self, char* to, int size) { return of(self).read(to, size); },
+            [](void* self, int size) { of(self).skip(size); },
+            [](void* self) { return of(self).left() == 0 ? 1 : 0; }};
+  }
+
+ private:
+  static ByteSource& of(void* self) { return *static_cast<ByteSource*>(self); }
+  std::size_t left() const { return bytes_.size() - at_; }
+  void skip(int size) { at_ += std::min(left(), static_cast<std::size_t>(std::max(size, 0))); }
+  int read(char* to, int size) {
+    if (window_ == nullptr) window_ = to;
+    const std::size_t got = std::min(left(), static_cast<std::size_t>(size));
+    // stb's window, the target of its first read, is filled ahead of need and may stay part empty.
+    if (got == 0 || (to != window_ && got < static_cast<std::size_t>(size))) overrun_ = true;
+    std::copy_n(reinterpret_cast<const char*>(bytes_.data()) + at_, got, to);
+    at_ += got;
+    return static_cast<int>(got);
+  }
+
+  std::span<const std::byte> bytes_;
+  std::size_t at_ = 0;
+  const char* window_ = nullptr;
+  bool overrun_ = false;
+};
+
 /// The old pixels one new pixel sees along one axis: from `first`, weights that sum to 1.
 struct Taps {
   std::int64_t first = 0;
@@ -63,6 +99,17 @@ std::vector<Taps> make_taps(std::int64_t old_size, std::int64_t new_size) {
   return taps;
 }
 
+bool has_image_ending(const fs::path& path) {
+  const std::string name = path.filename().string();
+  std::string ending = path.extension().string();
+  for (char& letter : ending) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  }
+  constexpr std::array<std::string_view, 6> kKnown = {".jpg", ".jpeg", ".png",
+                                                      ".bmp", ".ppm",  ".pgm"};
+  return !name.starts_with('.') && std::find(kKnown.begin(), kKnown.end(), ending) != kKnown.end();
+}
+
 }  // namespace
 
 Image decode_image_file(const std::string& path) {
@@ -75,14 +122,17 @@ Image decode_image_file(const std::string& path) {
   int w = 0, h = 0, channels = 0;
   if (stbi_info_from_memory(data, bytes, &w, &h, &channels) == 0) {
     throw FormatError(
-        message(path, ": not a JPEG, PNG, BMP or PPM image (", stbi_failure_reason(), ")"));
+        message(path, ": not a JPEG, PNG, BMP, PPM or PGM image (", stbi_failure_reason(), ")"));
   }
   if (w < 1 || h < 1 || std::int64_t{w} * h > kMostPixels) {
     throw FormatError(
         message(path, ": ", w, "x", h, " pixels; at most ", kMostPixels, " can be decoded"));
   }
+  ByteSource source(content);
+  const stbi_io_callbacks callbacks = ByteSource::callbacks();
   const std::unique_ptr<stbi_uc, decltype(&stbi_image_free)> decoded(
-      stbi_load_from_memory(data, bytes, &w, &h, &channels, 3), &stbi_image_free);
+      stbi_load_from_callbacks(&callbacks, &source, &w, &h, &channels, 3), &stbi_image_free);
+  if (source.overrun()) throw FormatError(path + ": cannot be decoded (the file is cut short)");
   if (decoded == nullptr) {
     throw FormatError(message(path, ": cannot be decoded (", stbi_failure_reason(), ")"));
   }
@@ -155,23 +205,17 @@ std::vector<std::string> list_image_files(const std::string& folder) {
   std::vector<std::string> paths;
   std::error_code error;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    std::string extension = at->path().extension().string();
-    for (char& letter : extension) {
-      if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
-    }
-    constexpr std::array<const char*, 5> kKnown = {".jpg", ".jpeg", ".png", ".bmp", ".ppm"};
+    if (!has_image_ending(at->path())) continue;
     std::error_code ignored;
-    if (std::find(kKnown.begin(), kKnown.end(), extension) != kKnown.end() &&
-        at->is_regular_file(ignored)) {
+    const fs::file_type type = at->status(ignored).type();  // of what a link points to
+    // A link to nothing is listed, so that whoever opens it says what is missing.
+    if (type == fs::file_type::regular || type == fs::file_type::not_found ||
+        type == fs::file_type::none) {
       paths.push_back(at->path().string());
     }
   }
   if (error) throw IoError(message("cannot list ", folder, ": ", error.message()));
-  std::sort(paths.begin(), paths.end(), [](const std::string& a, const std::string& b) {
-    return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-      return static_cast<unsigned char>(x) < static_cast<unsigned char>(y);
-    });
-  });
+  std::sort(paths.begin(), paths.end());  // char_traits<char> compares unsigned bytes
   return paths;
 }
 

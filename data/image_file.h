@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace msd {
@@ -15,7 +16,7 @@ struct Image {
 
 /// Decodes a JPEG, PNG, BMP or binary PPM/PGM file of any size up to 100 megapixels; greyscale is
 /// expanded to colour, transparency is dropped. Throws IoError where the file cannot be read and
-/// FormatError where it is no such image.
+/// FormatError where it is no such image or is cut short.
 Image decode_image_file(const std::string& path);
 
 /// Resizes to h x w, each >= 1. Each new pixel is the average of the old ones weighted by a
@@ -33,8 +34,12 @@ Image center_crop(const Image& image, std::int64_t h, std::int64_t w);
 /// ImageNet's test images are fit_to(image, 224, 224, 256).
 Image fit_to(const Image& image, std::int64_t h, std::int64_t w, std::int64_t short_side = 0);
 
-/// Paths (`folder`/name) of the files in `folder`, not its subfolders, that end in jpg, jpeg, png,
-/// bmp or ppm in either case, in byte order. Throws IoError.
+/// The endings of image files, for messages.
+inline constexpr std::string_view kImageEndings = "jpg, jpeg, png, bmp, ppm or pgm";
+
+/// Paths (`folder`/name) of the files in `folder`, not its subfolders, that end in one of
+/// kImageEndings in either case, in byte order. Hidden files (.name) are left out; links are
+/// followed, and those that lead nowhere listed. Throws IoError.
 std::vector<std::string> list_image_files(const std::string& folder);
 
 }  // namespace msd

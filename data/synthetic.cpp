@@ -284,19 +284,7 @@ Dataset make_synthetic(const SyntheticOptions& options, cpu::ThreadPool* pool) {
                       "star", "cross", "tee",    "two_bars", "three_bars"};
   data.train = make_part(options.seed, 0, options.train, pool);
   data.test = make_part(options.seed, 1, options.test, pool);
-  std::array<std::int64_t, 3> sum{}, squares{};
-  for (std::size_t i = 0; i < data.train.images.size(); ++i) {
-    const std::int64_t value = data.train.images[i];
-    sum[i % 3] += value;
-    squares[i % 3] += value * value;
-  }
-  const auto count = static_cast<double>(options.train * kSize * kSize);
-  for (std::size_t c = 0; c < 3; ++c) {
-    const double mean = static_cast<double>(sum[c]) / count;
-    data.mean[c] = static_cast<float>(mean);
-    data.std[c] =
-        static_cast<float>(std::sqrt(static_cast<double>(squares[c]) / count - mean * mean));
-  }
+  set_channel_statistics(data);
   data.fingerprint = fingerprint(data.train, data.test);
   return data;
 }

@@ -1,23 +1,39 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/data_options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
 #include "data/cifar.h"
+#include "data/image_folder.h"
 #include "data/synthetic.h"
 #include "kernels/error.h"
 
 namespace msd {
+namespace {
+
+const std::vector<std::string> kDatasets = {"synthetic", "cifar10", "cifar100", "folder"};
+
+}  // namespace
+
+bool is_dataset(const std::string& name) {
+  return std::find(kDatasets.begin(), kDatasets.end(), name) != kDatasets.end();
+}
 
 void DataOptions::add_to(CLI::App& app, bool for_training) {
   const std::string group = "Data";
   dataset_option_ =
-      app.add_option("--dataset", dataset_, "synthetic (built in), cifar10 or cifar100")
-          ->check(CLI::IsMember({"synthetic", "cifar10", "cifar100"}))
+      app.add_option("--dataset", dataset_,
+                     "synthetic (built in), cifar10, cifar100, or folder (image files)")
+          ->check(CLI::IsMember(kDatasets))
           ->capture_default_str()
           ->group(group);
-  data_option_ = app.add_option("--data", data_, "Folder of the binary CIFAR files")->group(group);
+  data_option_ =
+      app.add_option("--data", data_,
+                     "Folder of the binary CIFAR files, or of image files as train/CLASS/*.jpg and "
+                     "test/CLASS/*.jpg")
+          ->group(group);
   app.add_option("--split", split_, "Take the training and hold-out images from this split.json")
       ->group(group);
   if (!for_training) return;
@@ -43,10 +59,15 @@ void DataOptions::add_to(CLI::App& app, bool for_training) {
       ->group(group);
 }
 
+void DataOptions::fit_images_to(std::optional<std::int64_t> image_size) {
+  image_size_ = image_size.value_or(image_size_);
+}
+
 Dataset DataOptions::load(Runtime& runtime) const {
   if (dataset_ == "synthetic") {
     if (!data_.empty()) {
-      throw ConfigError("--data " + data_ + " is for cifar10 and cifar100; --dataset is synthetic");
+      throw ConfigError("--data " + data_ +
+                        " is for cifar10, cifar100 and folder; --dataset is synthetic");
     }
     SyntheticOptions options;
     options.train = synthetic_train_;
@@ -55,9 +76,11 @@ Dataset DataOptions::load(Runtime& runtime) const {
     return make_synthetic(options, runtime.context().pool);
   }
   if (data_.empty()) {
-    throw ConfigError("--dataset " + dataset_ +
-                      " needs --data DIR, the folder of its binary files");
+    throw ConfigError(
+        "--dataset " + dataset_ + " needs --data DIR, the folder " +
+        (dataset_ == "folder" ? "that holds train/CLASS and test/CLASS" : "of its binary files"));
   }
+  if (dataset_ == "folder") return load_image_folder(data_, image_size_, runtime.context().pool);
   return load_cifar(dataset_ == "cifar10" ? Cifar::cifar10 : Cifar::cifar100, data_);
 }
 
@@ -76,6 +99,7 @@ nlohmann::json DataOptions::identity() const {
     json["holdout_mode"] = holdout_mode_;
     json["holdout_seed"] = holdout_seed_;
   }
+  if (dataset_ == "folder") json["image_size"] = image_size_;
   if (dataset_ == "synthetic") {
     json["synthetic_train"] = synthetic_train_;
     json["synthetic_test"] = synthetic_test_;
@@ -101,6 +125,7 @@ void DataOptions::set_defaults(const nlohmann::json& stored) {
     holdout_mode_ = stored.value("holdout_mode", holdout_mode_);
     holdout_seed_ = stored.value("holdout_seed", holdout_seed_);
   }
+  image_size_ = stored.value("image_size", image_size_);
   synthetic_train_ = stored.value("synthetic_train", synthetic_train_);
   synthetic_test_ = stored.value("synthetic_test", synthetic_test_);
   synthetic_seed_ = stored.value("synthetic_seed", synthetic_seed_);

@@ -13,6 +13,9 @@
 
 namespace msd {
 
+/// True for the names --dataset takes.
+bool is_dataset(const std::string& name);
+
 /// The options that choose the data and the hold-out, and what a run stores of them to find the
 /// same images again.
 class DataOptions {
@@ -20,6 +23,9 @@ class DataOptions {
   /// Which data; `for_training` also offers the hold-out's making.
   void add_to(CLI::App& app, bool for_training);
 
+  /// Brings the images of a folder to this size, the network's of --image-size; without a value
+  /// they stay as the options or the stored run have it. Call after set_defaults().
+  void fit_images_to(std::optional<std::int64_t> image_size);
   /// Loads the data set. Throws ConfigError where an option is missing or does not fit.
   Dataset load(Runtime& runtime) const;
   /// The split of --split, or the one the options describe (a tenth by default).
@@ -36,7 +42,8 @@ class DataOptions {
  private:
   std::string dataset_ = "synthetic";
   std::string data_;
-  std::int64_t holdout_ = -1;  // -1: a tenth
+  std::int64_t image_size_ = 0;  // of a folder's images; 0: as they are
+  std::int64_t holdout_ = -1;    // -1: a tenth
   std::string holdout_mode_ = "random";
   std::int64_t holdout_seed_ = 1;
   std::string split_;

@@ -41,7 +41,8 @@ void require_fit(const MsdnetConfig& config, const Dataset& data) {
   if (data.train.h != config.image_size || data.train.w != config.image_size) {
     throw ConfigError(message("the network takes images of ", config.image_size, "x",
                               config.image_size, " but those of ", data.name, " are ", data.train.h,
-                              "x", data.train.w, "; set --image-size"));
+                              "x", data.train.w,
+                              "; set --image-size, which also resizes a folder's images"));
   }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/model_file.h"
 
+#include <algorithm>
+
 #include "apps/common/evaluate.h"
 #include "kernels/error.h"
 
@@ -25,6 +27,21 @@ void require_trained_on(const Checkpoint& checkpoint, const Dataset& data) {
                             "was trained on, or --split"));
 }
 
+// A folder's classes are whatever lies in it: another one may have as many, and mean others.
+void require_same_classes(const Checkpoint& checkpoint, const Dataset& data) {
+  if (!checkpoint.data || checkpoint.data->dataset != "folder" || data.name != "folder") return;
+  const std::vector<std::string>& trained = checkpoint.data->class_names;
+  const auto [known, here] = std::mismatch(trained.begin(), trained.end(), data.class_names.begin(),
+                                           data.class_names.end());
+  if (known == trained.end() && here == data.class_names.end()) return;
+  const auto name = [](auto at, auto end) { return at == end ? std::string("missing") : *at; };
+  throw ConfigError(message(checkpoint.path.string(),
+                            " knows other classes than the folder holds: class ",
+                            known - trained.begin(), " is ", name(known, trained.end()),
+                            " there and ", name(here, data.class_names.end()),
+                            " here; give a --data folder with the classes it was trained on"));
+}
+
 }  // namespace
 
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
@@ -39,12 +56,13 @@ Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const Model
   return network;
 }
 
-Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, DataOptions& options) {
+Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& model,
+                     DataOptions& options) {
   nlohmann::json stored = stored_data(checkpoint);
   if (stored.is_null() && checkpoint.data) stored = {{"dataset", checkpoint.data->dataset}};
   if (!options.dataset_given()) {
     const std::string name = stored.is_object() ? stored.value("dataset", "") : "";
-    if (name != "synthetic" && name != "cifar10" && name != "cifar100") {
+    if (!is_dataset(name)) {
       throw ConfigError(message(checkpoint.path.string(),
                                 name.empty()
                                     ? " does not say what it was trained on"
@@ -53,7 +71,10 @@ Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, DataOptions
     }
   }
   options.set_defaults(stored);
-  return options.load(runtime);
+  options.fit_images_to(model.image_size());
+  Dataset data = options.load(runtime);
+  require_same_classes(checkpoint, data);
+  return data;
 }
 
 ImageSelection select_images(const std::string& part, const Dataset& data,

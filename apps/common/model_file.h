@@ -19,8 +19,10 @@ Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const Model
                      std::optional<std::int64_t> dataset_classes, DType dtype = DType::f32);
 
 /// Loads the data of the command line; what it leaves open is as the checkpoint's run had it.
-/// Throws ConfigError where neither says which data, and where the network does not take them.
-Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, DataOptions& options);
+/// Throws ConfigError where neither says which data, and where a folder's classes are not those of
+/// the folder the checkpoint was trained on.
+Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& model,
+                     DataOptions& options);
 
 /// Some images of a set.
 struct ImageSelection {

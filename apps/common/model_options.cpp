@@ -79,19 +79,25 @@ void ModelOptions::add_to(CLI::App& app) {
                      "Share of the channels a transition keeps; 0: no transitions")
           ->group(group);
   overrides_.push_back({reduction, [this](MsdnetConfig& c) { c.reduction = values_.reduction; }});
-  classes_option_ = number("--classes", &MsdnetConfig::classes,
-                           "Classes (default: the data set's, else the preset's)");
+  number("--classes", &MsdnetConfig::classes,
+         "Classes (default: the data set's, else the preset's)");
   choice("--input-kind", input_kind_, "Stem and classifier", {"cifar", "imagenet"},
          [this](MsdnetConfig& c) {
            c.input_kind = input_kind_ == "cifar" ? InputKind::cifar : InputKind::imagenet;
          });
-  number("--image-size", &MsdnetConfig::image_size, "Height and width of the input");
+  image_size_option_ =
+      number("--image-size", &MsdnetConfig::image_size,
+             "Height and width of the input; images of --dataset folder are resized");
 }
 
 bool ModelOptions::given() const {
   return preset_option_->count() > 0 ||
          std::any_of(overrides_.begin(), overrides_.end(),
                      [](const Override& o) { return o.option->count() > 0; });
+}
+
+std::optional<std::int64_t> ModelOptions::image_size() const {
+  return image_size_option_->count() > 0 ? std::optional(values_.image_size) : std::nullopt;
 }
 
 MsdnetConfig ModelOptions::resolve(const std::optional<MsdnetConfig>& base,

@@ -23,6 +23,8 @@ class ModelOptions {
                        std::optional<std::int64_t> dataset_classes) const;
   /// True where the command line names a preset or any field.
   bool given() const;
+  /// --image-size, where the command line has it.
+  std::optional<std::int64_t> image_size() const;
 
  private:
   struct Override {
@@ -32,7 +34,7 @@ class ModelOptions {
 
   std::string preset_ = "cifar10-tiny";
   const CLI::Option* preset_option_ = nullptr;
-  const CLI::Option* classes_option_ = nullptr;
+  const CLI::Option* image_size_option_ = nullptr;
   MsdnetConfig values_;  // what the options wrote, meaningful where given
   std::string step_mode_, prune_, input_kind_, growth_factors_, bottleneck_factors_;
   std::vector<Override> overrides_;

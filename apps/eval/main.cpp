@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
   return msd::run_app(app, argc, argv, [&options] {
     const msd::Checkpoint checkpoint = msd::read_checkpoint(options.weights);
     const std::unique_ptr<msd::Runtime> runtime = options.runtime.make();
-    const msd::Dataset data = msd::load_dataset(*runtime, checkpoint, options.data);
+    const msd::Dataset data = msd::load_dataset(*runtime, checkpoint, options.model, options.data);
     const msd::Network network =
         msd::load_network(*runtime, checkpoint, options.model, data.classes());
     msd::require_fit(network.config(), data);

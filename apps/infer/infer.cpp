@@ -23,7 +23,7 @@ struct Inputs {
 Inputs load_inputs(Runtime& runtime, const Checkpoint& checkpoint, InferOptions& options) {
   Inputs inputs;
   if (options.from_dataset()) {
-    inputs.data = load_dataset(runtime, checkpoint, options.data);
+    inputs.data = load_dataset(runtime, checkpoint, options.model, options.data);
     inputs.description = description_of(checkpoint, *inputs.data);
   } else if (checkpoint.data) {
     inputs.description = *checkpoint.data;

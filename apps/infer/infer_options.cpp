@@ -22,7 +22,7 @@ void exclude(CLI::App& app, const std::string& name, const Names& others) {
 }  // namespace
 
 void InferOptions::add_inputs(CLI::App& app) {
-  app.add_option("images", inputs, "Image files (JPEG, PNG, BMP, PPM), or folders of them")
+  app.add_option("images", inputs, "Image files (JPEG, PNG, BMP, PPM, PGM), or folders of them")
       ->group("Input");
   data.add_to(app, /*for_training=*/false);
   for (const char* name : {"--dataset", "--data", "--split"}) {

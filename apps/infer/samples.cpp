@@ -73,7 +73,7 @@ std::unique_ptr<Samples> file_samples(const std::vector<std::string>& inputs, st
     }
     const std::vector<std::string> found = list_image_files(input);
     if (found.empty()) {
-      throw ConfigError("no images (jpg, jpeg, png, bmp or ppm) in the folder " + input);
+      throw ConfigError(message("no images (", kImageEndings, ") in the folder ", input));
     }
     paths.insert(paths.end(), found.begin(), found.end());
   }

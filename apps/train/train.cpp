@@ -51,8 +51,10 @@ void require_same(const Checkpoint& resumed, const MsdnetConfig& config,
 int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
                  const Checkpoint* resumed) {
   const std::unique_ptr<Runtime> runtime = command.runtime.make();
-  const Dataset data = command.data.load(*runtime);
-  const Split split = command.data.split(data);
+  DataOptions data_options = command.data;
+  data_options.fit_images_to(command.model.image_size());
+  const Dataset data = data_options.load(*runtime);
+  const Split split = data_options.split(data);
   std::optional<Checkpoint> start;
   if (!command.weights.empty()) start = read_checkpoint(command.weights);
   const std::optional<MsdnetConfig> base = resumed != nullptr  ? resumed->config
@@ -63,7 +65,7 @@ int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
 
   Network network(config, runtime->allocator(), command.training.dtype());
   const nlohmann::json stored = {{"options", command.training.to_json()},
-                                 {"data", command.data.to_json()},
+                                 {"data", data_options.to_json()},
                                  {"data_fingerprint", data.fingerprint}};
   TrainingState state;
   if (resumed != nullptr) {

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "tests/apps/programs.h"
 
+#include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <sstream>
+#include <thread>
 
 #include "apps/common/evaluate.h"
 #include "data/split.h"
@@ -70,6 +74,33 @@ std::vector<nlohmann::json> json_lines(const std::string& text) {
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) values.push_back(nlohmann::json::parse(line));
   return values;
+}
+
+int train_and_interrupt(std::vector<std::string> arguments, const std::filesystem::path& run,
+                        int after_ms) {
+  const std::string program = std::string(MSD_PROGRAM_DIR) + "/msd-train";
+  arguments.insert(arguments.begin(), program);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (freopen("/dev/null", "w", stdout) == nullptr ||
+        freopen("/dev/null", "w", stderr) == nullptr)
+      _exit(125);
+    execv(program.c_str(), argv.data());
+    _exit(127);
+  }
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
+  while (!std::filesystem::exists(run / "config.json") &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(after_ms));
+  kill(child, SIGTERM);
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 nlohmann::json stored_data() {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -29,6 +30,12 @@ ProgramResult run_program(const std::string& program, const std::vector<std::str
 testing::AssertionResult fails(const ProgramResult& result, int exit_code,
                                const std::vector<std::string>& parts);
 testing::AssertionResult succeeds(const ProgramResult& result);
+
+/// Starts msd-train, sends SIGTERM `after_ms` after its run folder `run` has a config.json, and
+/// returns its exit code: 130 where it saved and stopped, 0 where it was done before, 143 where the
+/// signal came before the program was ready for it.
+int train_and_interrupt(std::vector<std::string> arguments, const std::filesystem::path& run,
+                        int after_ms);
 
 /// The lines of `text`, each of which is a JSON value.
 std::vector<nlohmann::json> json_lines(const std::string& text);

@@ -2,15 +2,10 @@
 // msd-train as a program: what a run leaves behind, and that its bits depend on nothing but the
 // options: not on threads, workers, or where it was interrupted.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <thread>
 
 #include "engine/file.h"
 #include "models/cost.h"
@@ -103,32 +98,6 @@ TEST_F(TrainTest, SameSeedSameBitsWhateverTheThreadsAndWorkers) {
   EXPECT_FALSE(latest("c") == expected);
 }
 
-// Starts msd-train, sends SIGTERM once its first epoch's metrics are there, returns its exit code.
-int run_and_interrupt(std::vector<std::string> arguments, const fs::path& run, int after_ms) {
-  const std::string program = std::string(MSD_PROGRAM_DIR) + "/msd-train";
-  arguments.insert(arguments.begin(), program);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
-    if (freopen("/dev/null", "w", stdout) == nullptr ||
-        freopen("/dev/null", "w", stderr) == nullptr)
-      _exit(125);
-    execv(program.c_str(), argv.data());
-    _exit(127);
-  }
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
-  while (!fs::exists(run / "config.json") && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  std::this_thread::sleep_for(std::chrono::milliseconds(after_ms));
-  kill(child, SIGTERM);
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 TEST_F(TrainTest, InterruptedAndResumedIsTheSameBits) {
   ASSERT_TRUE(succeeds(run_program("msd-train", arguments("whole", {"--epochs", "12"}))));
   const std::string expected = latest("whole");
@@ -136,7 +105,7 @@ TEST_F(TrainTest, InterruptedAndResumedIsTheSameBits) {
   for (int i = 0; i < 4; ++i) {
     const std::string run = "cut" + std::to_string(i);
     const int code =
-        run_and_interrupt(arguments(run, {"--epochs", "12"}), folder(run), 40 + 70 * i);
+        train_and_interrupt(arguments(run, {"--epochs", "12"}), folder(run), 40 + 70 * i);
     // 130: saved and stopped; 143: came before the handler was there; 0: was done already.
     if (code == 130) ++interrupted;
     if (code == 143) continue;

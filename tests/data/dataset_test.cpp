@@ -3,11 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/hash.h"
+#include "kernels/error.h"
 
 namespace msd {
 namespace {
@@ -50,6 +52,40 @@ TEST(Fingerprint, SeesEveryPart) {
     EXPECT_NE(fingerprint(other, set), base) << change;
     EXPECT_NE(fingerprint(set, other), base) << change;
   }
+}
+
+TEST(ChannelStatistics, AreExactOnIntegers) {
+  Dataset data;
+  data.train.h = 1;
+  data.train.w = 2;
+  data.train.c = 3;
+  data.train.labels = {0, 0};
+  data.train.images = {1, 255, 7, 3, 0, 7, 1, 0, 7, 3, 255, 7};
+  set_channel_statistics(data);
+  EXPECT_EQ(data.mean, (std::array<float, 3>{2.0f, 127.5f, 7.0f}));
+  // The third channel is flat: 1, so that normalising gives 0 and not 0/0.
+  EXPECT_EQ(data.std, (std::array<float, 3>{1.0f, 127.5f, 1.0f}));
+}
+
+// One pixel of 2^20 is off by one: the variance is 1/n - 1/n^2, which sums in double would lose
+// against the square of the mean.
+TEST(ChannelStatistics, KeepASmallSpread) {
+  Dataset data;
+  data.train.h = data.train.w = 1024;
+  data.train.c = 3;
+  data.train.labels = {0};
+  data.train.images.assign(std::size_t{3} << 20, 255);
+  data.train.images[5] = 254;
+  set_channel_statistics(data);
+  const double n = 1 << 20;
+  EXPECT_FLOAT_EQ(data.std[2], static_cast<float>(std::sqrt(n - 1) / n));
+  EXPECT_EQ(data.std[0], 1.0f);
+}
+
+TEST(ChannelStatistics, RefuseAnEmptySet) {
+  Dataset data;
+  data.train.c = 3;
+  EXPECT_THROW(set_channel_statistics(data), ShapeError);
 }
 
 TEST(ImageSet, ImageIsItsBytes) {

@@ -4,112 +4,23 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <filesystem>
+#include <span>
 
-#include "engine/random.h"
 #include "kernels/error.h"
 #include "tests/data/temp_folder.h"
+#include "tests/support/image_bytes.h"
 
 namespace msd {
 namespace {
 
-using Bytes = std::vector<std::uint8_t>;
-
-Image noise(std::int64_t h, std::int64_t w) {
-  Image image{h, w, {}};
-  RandomStream random(9, RandomPurpose::test);
-  for (std::int64_t i = 0; i < h * w * 3; ++i) {
-    image.pixels.push_back(static_cast<std::uint8_t>(random.below(256)));
-  }
-  return image;
-}
-
-Bytes ppm(const Image& image) {
-  const std::string head =
-      "P6\n" + std::to_string(image.w) + " " + std::to_string(image.h) + "\n255\n";
-  Bytes bytes(head.begin(), head.end());
-  bytes.insert(bytes.end(), image.pixels.begin(), image.pixels.end());
-  return bytes;
-}
-
-/// 24 bits a pixel, bottom row first, blue green red, rows of a multiple of 4 bytes.
-Bytes bmp(const Image& image) {
-  const std::int64_t row = (image.w * 3 + 3) / 4 * 4;
-  Bytes bytes = {'B', 'M'};
-  const auto put = [&bytes](std::int64_t value, int count) {
-    for (int i = 0; i < count; ++i) bytes.push_back(static_cast<std::uint8_t>(value >> (8 * i)));
-  };
-  put(54 + row * image.h, 4);
-  put(0, 4);
-  put(54, 4);
-  put(40, 4);
-  put(image.w, 4);
-  put(image.h, 4);
-  put(1, 2);
-  put(24, 2);
-  bytes.insert(bytes.end(), 24, 0);
-  for (std::int64_t y = image.h - 1; y >= 0; --y) {
-    for (std::int64_t x = 0; x < image.w; ++x) {
-      for (std::int64_t c = 2; c >= 0; --c) {
-        bytes.push_back(image.pixels[static_cast<std::size_t>((y * image.w + x) * 3 + c)]);
-      }
-    }
-    for (std::int64_t x = image.w * 3; x < row; ++x) bytes.push_back(0);
-  }
-  return bytes;
-}
-
-/// channels 1 grey, 2 grey + alpha, 3 colour, 4 colour + alpha; stored, not compressed.
-Bytes png(std::int64_t h, std::int64_t w, int channels, const Bytes& pixels) {
-  Bytes bytes = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-  const auto put = [](Bytes& to, std::uint32_t value) {
-    for (int shift = 24; shift >= 0; shift -= 8) {
-      to.push_back(static_cast<std::uint8_t>(value >> shift));
-    }
-  };
-  const auto chunk = [&](const char* name, const Bytes& body) {
-    put(bytes, static_cast<std::uint32_t>(body.size()));
-    Bytes checked(name, name + 4);
-    checked.insert(checked.end(), body.begin(), body.end());
-    std::uint32_t crc = 0xffffffff;
-    for (const std::uint8_t byte : checked) {
-      crc ^= byte;
-      for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0u);
-    }
-    bytes.insert(bytes.end(), checked.begin(), checked.end());
-    put(bytes, ~crc);
-  };
-  Bytes header;
-  put(header, static_cast<std::uint32_t>(w));
-  put(header, static_cast<std::uint32_t>(h));
-  const std::array<std::uint8_t, 5> kind = {0, 0, 4, 2, 6};
-  header.insert(header.end(), {8, kind[static_cast<std::size_t>(channels)], 0, 0, 0});
-  chunk("IHDR", header);
-  Bytes raw;
-  for (std::int64_t y = 0; y < h; ++y) {
-    raw.push_back(0);  // no filter
-    const auto row = pixels.begin() + y * w * channels;
-    raw.insert(raw.end(), row, row + w * channels);
-  }
-  Bytes packed = {0x78, 0x01, 1};
-  for (const std::uint32_t size :
-       {static_cast<std::uint32_t>(raw.size()), ~static_cast<std::uint32_t>(raw.size())}) {
-    packed.push_back(static_cast<std::uint8_t>(size));
-    packed.push_back(static_cast<std::uint8_t>(size >> 8));
-  }
-  packed.insert(packed.end(), raw.begin(), raw.end());
-  std::uint32_t a = 1, b = 0;
-  for (const std::uint8_t byte : raw) {
-    a = (a + byte) % 65521;
-    b = (b + a) % 65521;
-  }
-  put(packed, b << 16 | a);
-  chunk("IDAT", packed);
-  chunk("IEND", {});
-  return bytes;
-}
+using test::bmp;
+using test::Bytes;
+using test::jpeg;
+using test::noise;
+using test::png;
+using test::ppm;
 
 void expect_same(const Image& got, const Image& want) {
   EXPECT_EQ(got.h, want.h);
@@ -145,7 +56,8 @@ TEST(DecodeImageFile, ExpandsGreyscaleAndDropsTransparency) {
   expect_same(decode_image_file(folder.write("1.png", png(3, 4, 1, one))), grey);
   expect_same(decode_image_file(folder.write("2.png", png(3, 4, 2, two))), grey);
   expect_same(decode_image_file(folder.write("4.png", png(3, 4, 4, four))), image);
-  Bytes pgm = {'P', '5', ' ', '4', ' ', '3', ' ', '2', '5', '5', '\n'};
+  const std::string head = "P5 4 3 255\n";
+  Bytes pgm(head.begin(), head.end());
   pgm.insert(pgm.end(), one.begin(), one.end());
   expect_same(decode_image_file(folder.write("1.ppm", pgm)), grey);
 }
@@ -159,15 +71,55 @@ TEST(DecodeImageFile, NamesTheFileItCannotRead) {
     const std::string path = folder.write("bad.png", bytes);
     expect_error<FormatError>([&] { decode_image_file(path); }, {path, part});
   };
-  refuse({}, "not a JPEG, PNG, BMP or PPM image");
+  refuse({}, "not a JPEG, PNG, BMP, PPM or PGM image");
   refuse({'h', 'e', 'l', 'l', 'o', '\n'}, "not a JPEG");
   refuse({'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0, 0, 0}, "not a JPEG");
   const Image image = noise(5, 7);
   Bytes bytes = png(5, 7, 3, image.pixels);
   bytes.resize(bytes.size() / 2);
-  refuse(bytes, "cannot be decoded");
+  refuse(bytes, "cannot be decoded (the file is cut short)");
   const std::string huge = "P6 40000 40000 255\n";
   refuse(Bytes(huge.begin(), huge.end()), "40000x40000");
+}
+
+TEST(DecodeImageFile, ReadsJpeg) {
+  const TempFolder folder;
+  const Image image = decode_image_file(folder.write("a.jpg", jpeg()));
+  ASSERT_EQ(image.h, 8);
+  ASSERT_EQ(image.w, 16);
+  for (std::size_t i = 0; i < image.pixels.size(); ++i) {
+    constexpr int kLeft[] = {201, 60, 40}, kRight[] = {30, 90, 210};
+    EXPECT_NEAR(image.pixels[i], i / 3 % 16 < 8 ? kLeft[i % 3] : kRight[i % 3], 2) << i;
+  }
+}
+
+// The decoder itself fills up what is missing of a JPEG, a BMP or a PPM and says nothing.
+TEST(DecodeImageFile, RefusesAFileCutShortAnywhere) {
+  const TempFolder folder;
+  const Image image = noise(5, 8);
+  for (const Bytes& whole : {jpeg(), png(5, 8, 3, image.pixels), bmp(image), ppm(image)}) {
+    EXPECT_NO_THROW(decode_image_file(folder.write("a.img", whole)));
+    for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
+      const std::string path = folder.write("a.img", std::span(whole).first(bytes));
+      EXPECT_THROW(decode_image_file(path), FormatError) << bytes << " of " << whole.size();
+    }
+  }
+  // One where what is missing is as long as stb's window of 128 bytes.
+  const Bytes wide = ppm(noise(1, 128));
+  for (const std::size_t bytes : {200, 255, 256, 257}) {
+    const std::string path = folder.write("a.ppm", std::span(wide).first(bytes));
+    expect_error<FormatError>([&] { decode_image_file(path); }, {path, "cut short"});
+  }
+}
+
+TEST(DecodeImageFile, ReadsFilesOfEverySizeAroundTheWindow) {
+  const TempFolder folder;
+  for (std::int64_t w = 30; w < 100; ++w) {
+    const Image image = noise(1, w);
+    expect_same(decode_image_file(folder.write("a.ppm", ppm(image))), image);
+    expect_same(decode_image_file(folder.write("a.bmp", bmp(image))), image);
+    expect_same(decode_image_file(folder.write("a.png", png(1, w, 3, image.pixels))), image);
+  }
 }
 
 TEST(ResizeTo, KeepsTheSameSizeAndFlatColour) {
@@ -253,18 +205,33 @@ TEST(FitTo, ResizesTheShortSideAndCrops) {
 
 TEST(ListImageFiles, IsInByteOrderAndLeavesOutTheRest) {
   const TempFolder folder;
-  for (const char* name : {"b.PNG", "a.jpg", "B.jpeg", "a10.bmp", "a2.ppm", "\xc3\xa4.JPEG",
-                           "notes.txt", "png", "c.png.gz", "c.gif"}) {
+  for (const char* name :
+       {"b.PNG", "a.jpg", "B.jpeg", "a10.bmp", "a2.ppm", "c.Pgm", "\xc3\xa4.JPEG", "notes.txt",
+        "png", "c.png.gz", "c.gif", ".png", ".hidden.jpg"}) {
     folder.write(name, Bytes{1});
   }
   folder.write("sub.png/inner.png", Bytes{1});
   std::vector<std::string> expected;
-  for (const char* name : {"B.jpeg", "a.jpg", "a10.bmp", "a2.ppm", "b.PNG", "\xc3\xa4.JPEG"}) {
+  for (const char* name :
+       {"B.jpeg", "a.jpg", "a10.bmp", "a2.ppm", "b.PNG", "c.Pgm", "\xc3\xa4.JPEG"}) {
     expected.push_back(folder.path(name));
   }
   EXPECT_EQ(list_image_files(folder.path()), expected);
   expect_error<IoError>([&] { list_image_files(folder.path("none")); },
                         {folder.path("none"), "No such file"});
+}
+
+TEST(ListImageFiles, FollowsLinks) {
+  const TempFolder folder;
+  folder.write("real", Bytes{1});
+  folder.write("sub/inner.png", Bytes{1});
+  std::filesystem::create_symlink("real", folder.path("b.png"));
+  std::filesystem::create_symlink("nothing", folder.path("a.png"));
+  std::filesystem::create_symlink("loop.png", folder.path("loop.png"));
+  std::filesystem::create_directory_symlink("sub", folder.path("folder.png"));
+  EXPECT_EQ(list_image_files(folder.path()),
+            (std::vector<std::string>{folder.path("a.png"), folder.path("b.png"),
+                                      folder.path("loop.png")}));
 }
 
 }  // namespace
