@@ -81,7 +81,10 @@ build_and_test() {
   quietly "$folder/build.log" cmake --build "$folder" -j "$jobs" --target $targets || return 1
   quietly "$folder/test.log" ctest --test-dir "$folder" -j "$jobs" --output-on-failure \
     --no-tests=error "$@" || return 1
-  grep -E '^[0-9]+% tests passed|Skipped|Not Run' "$folder/test.log" | sed 's/^/   /'
+  grep -E '^[0-9]+% tests passed' "$folder/test.log" | sed 's/^/   /'
+  # What did not run, a line a suite; ctest's list at the end has each test once.
+  sed -nE 's/^[[:space:]]+[0-9]+ - ([^ ]*)\.[^.]* .*\((Skipped|Not Run|Disabled)\)$/\1/p' \
+    "$folder/test.log" | sort | uniq -c | sed 's/^ */   skipped: /'
 }
 
 # Each part returns 0 for passed, 1 for failed, 77 for skipped with the reason in $reason.
