@@ -8,13 +8,13 @@
 #include "engine/file.h"
 #include "models/cost.h"
 #include "models/thresholds.h"
+#include "tests/apps/option_walk.h"
 #include "tests/apps/programs.h"
 
 namespace msd::test {
 namespace {
 
 using nlohmann::json;
-using Arguments = std::vector<std::string>;
 
 class Eval : public ProgramTest {};
 
@@ -156,22 +156,6 @@ TEST_F(Eval, HoldOutOfOtherImagesIsRefused) {
   EXPECT_TRUE(fails(eval({"--mode", "budget"}), 1,
                     {"other.safetensors", "xxh3-128:1", small_dataset().fingerprint}));
   EXPECT_TRUE(succeeds(eval({"--time-images", "0"})));  // the test images are as good as any
-}
-
-// CIFAR-10's binary files with 9 training images (in 5 files) and 4 test images.
-std::string write_cifar(const std::filesystem::path& folder) {
-  std::filesystem::create_directories(folder);
-  const auto write = [&](const std::string& name, int images) {
-    std::string bytes;
-    for (int i = 0; i < images; ++i) {
-      bytes += static_cast<char>((i + 3) % 10);
-      for (int k = 0; k < 3072; ++k) bytes += static_cast<char>((i * 101 + k * 37) % 251);
-    }
-    write_file_atomically(folder / name, bytes);
-  };
-  for (int i = 1; i <= 5; ++i) write("data_batch_" + std::to_string(i) + ".bin", i < 5 ? 2 : 1);
-  write("test_batch.bin", 4);
-  return folder.string();
 }
 
 TEST_F(Eval, BareStateDictionaryNeedsModelAndData) {

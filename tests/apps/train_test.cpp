@@ -165,8 +165,8 @@ TEST_F(TrainTest, ResumeRefusesOtherOptions) {
                     1, {"--resume", "model/reduction"}));
   // The same options again are no contradiction.
   EXPECT_TRUE(succeeds(run_program("msd-train", arguments("run", {"--resume"}))));
-  EXPECT_TRUE(fails(run_program("msd-train", arguments("none", {"--resume"})), 1,
-                    {"--resume", "none"}));
+  EXPECT_TRUE(
+      fails(run_program("msd-train", arguments("none", {"--resume"})), 1, {"--resume", "none"}));
 }
 
 TEST_F(TrainTest, AnExistingRunIsNotOverwrittenUnasked) {
