@@ -171,16 +171,15 @@ TEST_F(Eval, BareStateDictionaryNeedsModelAndData) {
 
   weights_ = path("bare.safetensors");
   write_safetensors(weights_, network.parameters().state());
-  const Arguments data = {"--dataset", "cifar10", "--data", cifar, "--json", "--time-images", "0"};
-  Arguments all = data;
-  all.insert(all.end(), {"--preset", "cifar10-tiny", "--init-channels", "4", "--growth-rate", "2"});
+  const Arguments data = {"--dataset", "cifar10", "--data", cifar, "--json"};
+  const Arguments all =
+      data + Arguments{"--preset", "cifar10-tiny", "--init-channels", "4", "--growth-rate", "2"};
   EXPECT_TRUE(fails(eval({}), 1, {"bare.safetensors", "--dataset"}));
   EXPECT_TRUE(fails(eval(data), 1, {"bare.safetensors", "--preset"}));
-  const ProgramResult found = eval(all);
+  const ProgramResult found = eval(all + Arguments{"--time-images", "0"});
   ASSERT_TRUE(succeeds(found));
   EXPECT_EQ(json::parse(found.out).at("exits"), json::parse(expected.out).at("exits"));
-  all.insert(all.end(), {"--mode", "budget"});
-  EXPECT_TRUE(fails(eval(all), 1, {"held out", "--split"}));
+  EXPECT_TRUE(fails(eval(all + Arguments{"--mode", "budget"}), 1, {"held out", "--split"}));
 }
 
 TEST_F(Eval, WrongUsageAndWrongFiles) {
