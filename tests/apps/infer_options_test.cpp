@@ -64,11 +64,10 @@ std::vector<OptionRow> InferOptionsTest::input_rows() {
   save_split(path("split.json"), data, make_split(data, 50, HoldoutMode::last, 1));
   const Arguments holdout = {"--part", "holdout", "--limit", "6"};
   const std::string other = write_weights("other.safetensors", 2, {{"data", stored_data()}});
-  const Observe other_weights = [this, other](const Arguments& arguments) {
-    const bool given = arguments.back() == other;
-    return with_weights(given ? other : weights_, test_);
+  const Observe of_weights = [this](const Arguments& arguments) {
+    return with_weights(arguments.at(1), test_);
   };
-  return {changes("--weights", other_weights, {weights_}, {other}),
+  return {changes("--weights", of_weights, {"--weights", weights_}, {"--weights", other}),
           changes("images", said_, {write_image("dark.ppm", 20)}, {write_image("light.ppm", 90)}),
           changes("--dataset", said_, test_, cifar + Arguments{one}),
           changes("--data", said_, cifar + Arguments{one}, cifar + Arguments{two}),

@@ -25,6 +25,12 @@ std::int64_t status_of(pid_t pid, const std::string& key) {
   return 0;
 }
 
+// True for a positional argument, which is given without its name.
+bool gives(const Arguments& arguments, const std::string& option) {
+  return !option.starts_with("--") ||
+         std::find(arguments.begin(), arguments.end(), option) != arguments.end();
+}
+
 pid_t start_silently(const std::string& program, Arguments arguments) {
   const std::string path = std::string(MSD_PROGRAM_DIR) + "/" + program;
   arguments.insert(arguments.begin(), path);
@@ -58,13 +64,10 @@ std::set<std::string> declared_options(const std::string& program) {
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with(" ")) positionals = line.starts_with("Positionals");
     if (!line.starts_with("  ") || line.starts_with("   ")) continue;
-    // The names end where the value's type or the text begins.
-    const std::string declared = line.substr(2, line.find_first_of(" {", 2) - 2);
-    std::istringstream parts(positionals ? declared : line.substr(2));
     std::string spelled;
-    parts >> spelled;
+    std::istringstream(line) >> spelled;  // "-h,--help" or "--bottleneck,--no-bottleneck{false}"
+    if (positionals) names.insert(spelled);
     static const std::regex kLongName("--[a-z0-9-]+");
-    if (positionals) names.insert(declared);
     for (std::sregex_iterator it(spelled.begin(), spelled.end(), kLongName), end; it != end; ++it) {
       names.insert(it->str());
     }
@@ -76,6 +79,7 @@ std::set<std::string> declared_options(const std::string& program) {
 OptionRow changes(const std::string& option, const Observe& observe, const Arguments& without,
                   const Arguments& with) {
   return {option, [=]() -> testing::AssertionResult {
+            if (!gives(with, option)) return testing::AssertionFailure() << "not given";
             const std::string before = observe(without), after = observe(with);
             if (before != after) return testing::AssertionSuccess();
             return testing::AssertionFailure() << "the same with and without it";
@@ -86,6 +90,7 @@ OptionRow raises(const std::string& option,
                  const std::function<std::int64_t(const Arguments&)>& measure, std::int64_t by,
                  const Arguments& without, const Arguments& with) {
   return {option, [=]() -> testing::AssertionResult {
+            if (!gives(with, option)) return testing::AssertionFailure() << "not given";
             const std::int64_t before = measure(without), after = measure(with);
             if (after >= before + by) return testing::AssertionSuccess();
             return testing::AssertionFailure() << before << " without it, " << after << " with it";

@@ -31,7 +31,7 @@ struct OptionRow {
 /// What a command line brought about, as text or bytes.
 using Observe = std::function<std::string(const Arguments&)>;
 
-/// The option matters where `observe` tells the two command lines apart; `with` must name it.
+/// The option matters where `observe` tells the two command lines apart; `with` must give it.
 OptionRow changes(const std::string& option, const Observe& observe, const Arguments& without,
                   const Arguments& with);
 /// The option matters where `measure` grows by at least `by`.
