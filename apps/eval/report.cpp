@@ -86,8 +86,8 @@ std::vector<std::string> write_report(const std::string& output, const std::stri
   try {
     make_folder(path);
   } catch (const IoError& error) {
-    throw IoError(message(error.what(),
-                          "; --output takes a folder, or a file ending in .csv or .json"));
+    throw IoError(
+        message(error.what(), "; --output takes a folder, or a file ending in .csv or .json"));
   }
   const std::filesystem::path csv_path = path / (stem + ".csv"),
                               json_path = path / (stem + ".json");
