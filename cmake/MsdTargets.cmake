@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 # msd_options(target): the project's warnings, include root and sanitizers.
 # msd_library(name SOURCES ... DEPENDS ...): one library per folder, alias msd::name.
+include(GNUInstallDirs)
 
 function(msd_options target)
-  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                              $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/msd>)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wshadow -Wconversion -ffp-contract=fast>)
   # GCC 12 takes "text" + std::string for an overlapping copy (GCC bug 105651).
@@ -33,4 +35,5 @@ function(msd_library name)
   add_library(msd::${name} ALIAS msd_${name})
   msd_options(msd_${name})
   target_link_libraries(msd_${name} PUBLIC ${arg_DEPENDS})
+  target_compile_features(msd_${name} INTERFACE $<INSTALL_INTERFACE:cxx_std_20>)
 endfunction()

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "apps/common/usage.h"
 #include "data/cifar.h"
 #include "data/image_folder.h"
 #include "data/synthetic.h"
@@ -22,6 +23,7 @@ bool is_dataset(const std::string& name) {
 }
 
 void DataOptions::add_to(CLI::App& app, bool for_training) {
+  app_ = &app;
   const std::string group = "Data";
   dataset_option_ =
       app.add_option("--dataset", dataset_,
@@ -61,6 +63,29 @@ void DataOptions::add_to(CLI::App& app, bool for_training) {
 
 void DataOptions::fit_images_to(std::optional<std::int64_t> image_size) {
   image_size_ = image_size.value_or(image_size_);
+}
+
+void DataOptions::check_usage() const {
+  if (!split_.empty()) {
+    refuse_without_effect(*app_, {"--holdout", "--holdout-mode", "--holdout-seed"}, "--split");
+  } else if (holdout_ == 0) {
+    refuse_without_effect(*app_, {"--holdout-mode", "--holdout-seed"}, "--holdout 0");
+  } else if (holdout_mode_ == "last") {
+    refuse_without_effect(*app_, {"--holdout-seed"}, "--holdout-mode last");
+  }
+  if (dataset_ == "synthetic") {
+    refuse_without_effect(*app_, {"--data"}, "--dataset synthetic");
+  } else {
+    refuse_without_effect(*app_, {"--synthetic-train", "--synthetic-test", "--synthetic-seed"},
+                          "--dataset " + dataset_);
+  }
+}
+
+std::optional<std::int64_t> DataOptions::classes_of_name() const {
+  if (!dataset_given()) return std::nullopt;
+  if (dataset_ == "cifar100") return 100;
+  if (dataset_ == "cifar10" || dataset_ == "synthetic") return 10;
+  return std::nullopt;
 }
 
 Dataset DataOptions::load(Runtime& runtime) const {

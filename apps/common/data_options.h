@@ -26,6 +26,11 @@ class DataOptions {
   /// Brings the images of a folder to this size, the network's of --image-size; without a value
   /// they stay as the options or the stored run have it. Call after set_defaults().
   void fit_images_to(std::optional<std::int64_t> image_size);
+
+  /// Wrong usage where an option of making the hold-out or the data has no effect. Call from the
+  /// app's callback, where they were added for training.
+  void check_usage() const;
+
   /// Loads the data set. Throws ConfigError where an option is missing or does not fit.
   Dataset load(Runtime& runtime) const;
   /// The split of --split, or the one the options describe (a tenth by default).
@@ -33,6 +38,8 @@ class DataOptions {
 
   const std::string& dataset() const { return dataset_; }
   bool dataset_given() const { return dataset_option_->count() > 0; }
+  /// Classes of the data set that --dataset names, where its name alone tells them.
+  std::optional<std::int64_t> classes_of_name() const;
   /// Takes over what a run stored, where the command line does not say otherwise.
   void set_defaults(const nlohmann::json& stored);
   nlohmann::json to_json() const;
@@ -48,6 +55,7 @@ class DataOptions {
   std::int64_t holdout_seed_ = 1;
   std::string split_;
   std::int64_t synthetic_train_ = 10000, synthetic_test_ = 2000, synthetic_seed_ = 1;
+  const CLI::App* app_ = nullptr;
   CLI::Option* dataset_option_ = nullptr;
   CLI::Option* data_option_ = nullptr;
 };

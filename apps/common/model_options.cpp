@@ -26,7 +26,7 @@ std::vector<std::int64_t> parse_factors(const std::string& text, const std::stri
 }
 
 void ModelOptions::add_to(CLI::App& app) {
-  const std::string group = "Model (defaults: those of the preset)";
+  const std::string group = "Model (defaults: those of the preset or checkpoint)";
   std::string names;
   for (const Preset& p : presets()) names += (names.empty() ? "" : ", ") + std::string(p.name);
   preset_option_ = app.add_option("--preset", preset_, "Named network: " + names)
@@ -59,11 +59,11 @@ void ModelOptions::add_to(CLI::App& app) {
   overrides_.push_back({growth, [this](MsdnetConfig& c) {
                           c.growth_factors = parse_factors(growth_factors_, "--growth-factors");
                         }});
-  const CLI::Option* factors =
+  bottleneck_factors_option_ =
       app.add_option("--bottleneck-factors", bottleneck_factors_,
                      "Bottleneck width in units of a branch's outputs, one a scale")
           ->group(group);
-  overrides_.push_back({factors, [this](MsdnetConfig& c) {
+  overrides_.push_back({bottleneck_factors_option_, [this](MsdnetConfig& c) {
                           c.bottleneck_factors =
                               parse_factors(bottleneck_factors_, "--bottleneck-factors");
                         }});
@@ -107,6 +107,10 @@ MsdnetConfig ModelOptions::resolve(const std::optional<MsdnetConfig>& base,
   if (from_preset && dataset_classes.has_value()) config.classes = *dataset_classes;
   for (const Override& override : overrides_) {
     if (override.option->count() > 0) override.apply(config);
+  }
+  if (bottleneck_factors_option_->count() > 0 && !config.bottleneck) {
+    throw ConfigError(
+        "--bottleneck-factors has no effect with --no-bottleneck; leave one of them out");
   }
   config.check();
   return config;

@@ -35,6 +35,7 @@ class ModelOptions {
   std::string preset_ = "cifar10-tiny";
   const CLI::Option* preset_option_ = nullptr;
   const CLI::Option* image_size_option_ = nullptr;
+  const CLI::Option* bottleneck_factors_option_ = nullptr;
   MsdnetConfig values_;  // what the options wrote, meaningful where given
   std::string step_mode_, prune_, input_kind_, growth_factors_, bottleneck_factors_;
   std::vector<Override> overrides_;

@@ -3,6 +3,8 @@
 
 #include <filesystem>
 
+#include "apps/common/usage.h"
+
 namespace msd {
 
 void EvalOptions::add_to(CLI::App& app) {
@@ -57,6 +59,16 @@ void EvalOptions::add_to(CLI::App& app) {
   app.add_flag("--json", json_, "The same as --format json")->excludes(format)->group("Output");
   model.add_to(app);
   app.get_option("--preset")->default_str("the checkpoint's network");
+  app.callback([this] { check_usage(); });
+}
+
+void EvalOptions::check_usage() const {
+  if (mode == "budget") {
+    refuse_without_effect(*app_, {"--time-images"}, "--mode budget");
+    return;
+  }
+  refuse_without_effect(*app_, {"--fit-part", "--thresholds"}, "--mode anytime");
+  if (part == "test") refuse_without_effect(*app_, {"--split"}, "--part test");
 }
 
 ReportFormat EvalOptions::format() const {

@@ -30,6 +30,8 @@ class EvalOptions {
   std::int64_t time_images = 100, batch_size = 0;  // 0: preferred_batch()
 
  private:
+  void check_usage() const;
+
   const CLI::App* app_ = nullptr;
   std::string format_ = "table", thresholds_;
   bool json_ = false;

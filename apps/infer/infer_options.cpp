@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "apps/infer/infer_options.h"
 
+#include "apps/common/usage.h"
+
 namespace msd {
 namespace {
 
@@ -105,14 +107,19 @@ void InferOptions::add_to(CLI::App& app) {
       ->group("Execution");
   model.add_to(app);
   app.get_option("--preset")->default_str("the checkpoint's network");
-  app.callback([this] {
-    if (given("--thresholds") && !given("--budget") && !given("--p")) {
-      throw CLI::RequiredError("--thresholds needs --budget or --p, which");
-    }
-    if (inputs.empty() && tensors.empty() && !from_dataset()) {
-      throw CLI::RequiredError("image files, folders, --dataset or --tensors: one of them");
-    }
-  });
+  exclude(app, "--tensors", {"--top", "--json", "--verbose"});
+  app.callback([this] { check_usage(); });
+}
+
+void InferOptions::check_usage() const {
+  if (given("--thresholds") && !given("--budget") && !given("--p")) {
+    throw CLI::RequiredError("--thresholds needs --budget or --p, which");
+  }
+  if (inputs.empty() && tensors.empty() && !from_dataset()) {
+    throw CLI::RequiredError("image files, folders, --dataset or --tensors: one of them");
+  }
+  if (part == "test") refuse_without_effect(*app_, {"--split"}, "--part test");
+  if (json) refuse_without_effect(*app_, {"--verbose"}, "--json, which tells of every sample");
 }
 
 bool InferOptions::from_dataset() const {

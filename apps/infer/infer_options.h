@@ -47,6 +47,7 @@ class InferOptions {
  private:
   void add_inputs(CLI::App& app);
   void add_rules(CLI::App& app);
+  void check_usage() const;
 
   const CLI::App* app_ = nullptr;
   std::string dtype_ = "fp32";

@@ -1,9 +1,29 @@
 // SPDX-License-Identifier: MIT
 #include "apps/train/command.h"
 
+#include <algorithm>
+#include <initializer_list>
+#include <string_view>
+
+#include "apps/common/usage.h"
+
 namespace msd {
+namespace {
+
+// Whether steps on --tensors obey an option; of the groups below only what is named.
+bool works_on_tensors(const CLI::Option& option) {
+  const std::string group = option.get_group(), name = option.get_name();
+  if (group != "Data" && group != "Training" && group != "Run") return true;
+  const std::initializer_list<std::string_view> obeyed = {
+      "--lr",    "--momentum",     "--nesterov", "--weight-decay",
+      "--dtype", "--exit-weights", "--weights"};
+  return std::find(obeyed.begin(), obeyed.end(), name) != obeyed.end();
+}
+
+}  // namespace
 
 void TrainCommand::add_to(CLI::App& app) {
+  app_ = &app;
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   model.add_to(app);
   data.add_to(app, /*for_training=*/true);
@@ -13,7 +33,12 @@ void TrainCommand::add_to(CLI::App& app) {
       ->capture_default_str()
       ->group("Data");
   runtime.add_to(app);
+  add_run(app);
+  add_instead_of_run(app);
+  app.callback([this] { check_usage(); });
+}
 
+void TrainCommand::add_run(CLI::App& app) {
   const std::string run = "Run";
   app.add_option("--run-dir", run_dir, "Folder for configuration, metrics and checkpoints")
       ->capture_default_str()
@@ -29,20 +54,26 @@ void TrainCommand::add_to(CLI::App& app) {
   app.add_flag("--overwrite", overwrite, "Start anew in a run folder that holds a run")
       ->excludes(resume_option)
       ->group(run);
-  CLI::Option* weights_option =
-      app.add_option("--weights", weights, "Start from this checkpoint's weights")
-          ->excludes(resume_option)
-          ->group(run);
+  app.add_option("--weights", weights, "Start from this checkpoint's weights")
+      ->excludes(resume_option)
+      ->group(run);
   app.add_flag("--json", json, "Print JSON, one object a line")->group(run);
+}
 
+void TrainCommand::add_instead_of_run(CLI::App& app) {
   const std::string other = "Instead of a run";
-  app.add_flag("--dry-run", dry_run, "Print parameters and costs of every exit, and stop")
-      ->group(other);
+  CLI::Option* dry_run_option =
+      app.add_flag("--dry-run", dry_run,
+                   "Print parameters and costs of every exit of the network that these options "
+                   "describe, and stop")
+          ->excludes(app.get_option("--resume"))
+          ->group(other);
   CLI::Option* tensors_option =
       app.add_option("--tensors", tensors,
                      "Train on `input` [n,3,h,w] (normalised) and `labels` [n] of this safetensors "
                      "file, with --lr fixed")
-          ->needs(weights_option)
+          ->needs(app.get_option("--weights"))
+          ->excludes(dry_run_option)
           ->group(other);
   CLI::Option* save_option =
       app.add_option("--save-state", save_state, "Where to write every parameter and buffer")
@@ -54,6 +85,19 @@ void TrainCommand::add_to(CLI::App& app) {
       ->needs(tensors_option)
       ->capture_default_str()
       ->group(other);
+}
+
+void TrainCommand::check_usage() const {
+  data.check_usage();
+  training.check_usage();
+  if (!weights.empty()) refuse_without_effect(*app_, {"--init"}, "--weights");
+  if (!tensors.empty()) {
+    for (const CLI::Option* option : app_->get_options()) {
+      if (!works_on_tensors(*option)) {
+        refuse_without_effect(*app_, {option->get_name().c_str()}, "--tensors");
+      }
+    }
+  }
 }
 
 }  // namespace msd

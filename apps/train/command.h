@@ -30,10 +30,17 @@ struct TrainCommand {
   std::int64_t steps = 1;
 
   void add_to(CLI::App& app);
+
+ private:
+  void add_run(CLI::App& app);
+  void add_instead_of_run(CLI::App& app);
+  void check_usage() const;
+
+  const CLI::App* app_ = nullptr;
 };
 
 /// --dry-run: prints the network's costs.
-int print_costs(const MsdnetConfig& config, bool json);
+int print_costs(const TrainCommand& command);
 /// --tensors: steps on the tensors of a file.
 int train_on_tensors(const TrainCommand& command);
 /// Trains from the start.

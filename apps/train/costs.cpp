@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "apps/common/table.h"
 #include "apps/train/command.h"
+#include "models/checkpoint.h"
 #include "models/cost.h"
 
 namespace msd {
 
-int print_costs(const MsdnetConfig& config, bool json) {
+int print_costs(const TrainCommand& command) {
+  std::optional<MsdnetConfig> base;
+  if (!command.weights.empty()) base = read_checkpoint(command.weights).config;
+  const MsdnetConfig config = command.model.resolve(base, command.data.classes_of_name());
   const std::vector<ExitCost> costs = exit_costs(make_architecture(config));
-  if (json) {
+  if (command.json) {
     nlohmann::json exits = nlohmann::json::array();
     for (const ExitCost& cost : costs) {
       exits.push_back({{"ops", cost.ops},

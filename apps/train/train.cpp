@@ -48,6 +48,16 @@ void require_same(const Checkpoint& resumed, const MsdnetConfig& config,
                     changed + "; leave them out or start a new run");
 }
 
+// Throws ConfigError where the images to learn from are not those the run began with.
+void require_same_split(const RunFolder& folder, const Dataset& data, const Split& split) {
+  const std::filesystem::path path = folder.path() / "split.json";
+  if (!std::filesystem::exists(path)) return;
+  if (load_split(path.string(), data).holdout == split.holdout) return;
+  throw ConfigError("--resume continues with the images the run began with, but " + path.string() +
+                    " holds out others than these options do; leave --split, --holdout, "
+                    "--holdout-mode and --holdout-seed out or start a new run");
+}
+
 int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
                  const Checkpoint* resumed) {
   const std::unique_ptr<Runtime> runtime = command.runtime.make();
@@ -70,6 +80,7 @@ int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
   TrainingState state;
   if (resumed != nullptr) {
     require_same(*resumed, config, stored);
+    require_same_split(*resumed_folder, data, split);
     resumed->load_weights(network);
     resumed->load_velocities(network);
     state = resumed->training.at("state").get<TrainingState>();

@@ -32,9 +32,7 @@ int train_main(int argc, char** argv) {
   CLI::App app(kDescription, "msd-train");
   command.add_to(app);
   return run_app(app, argc, argv, [&] {
-    if (command.dry_run) {
-      return print_costs(command.model.resolve(std::nullopt, std::nullopt), command.json);
-    }
+    if (command.dry_run) return print_costs(command);
     if (!command.tensors.empty()) return train_on_tensors(command);
     if (command.resume) return resume(command.run_dir, argc, argv);
     return train(command);

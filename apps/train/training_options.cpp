@@ -4,11 +4,13 @@
 #include <charconv>
 #include <cmath>
 
+#include "apps/common/usage.h"
 #include "kernels/error.h"
 
 namespace msd {
 
 void TrainingOptions::add_to(CLI::App& app) {
+  app_ = &app;
   const std::string group = "Training";
   const auto option = [&](const char* name, auto& value, const char* text) {
     return app.add_option(name, value, text)->capture_default_str()->group(group);
@@ -35,6 +37,15 @@ void TrainingOptions::add_to(CLI::App& app) {
   option("--dtype", dtype_, "Type of weights and activations")
       ->check(CLI::IsMember({"fp32", "fp64"}));
   option("--seed", seed, "Of initial weights, order and augmentation");
+}
+
+void TrainingOptions::check_usage() const {
+  if (schedule_ == "cosine") {
+    refuse_without_effect(*app_, {"--lr-milestones", "--lr-gamma"}, "--lr-schedule cosine");
+  }
+  if (sgd_.momentum == 0.0 && sgd_.nesterov) {
+    refuse_without_effect(*app_, {"--nesterov"}, "--momentum 0");
+  }
 }
 
 Augmentation TrainingOptions::augmentation() const {

@@ -19,6 +19,9 @@ class TrainingOptions {
  public:
   void add_to(CLI::App& app);
 
+  /// Wrong usage where an option has no effect beside another. Call from the app's callback.
+  void check_usage() const;
+
   std::int64_t epochs = 300;
   std::int64_t batch_size = 64;
   bool drop_last = false;
@@ -37,6 +40,7 @@ class TrainingOptions {
   void set_defaults(const nlohmann::json& stored);
 
  private:
+  const CLI::App* app_ = nullptr;
   std::string augment_ = "standard", dtype_ = "fp32", init_ = "he-fan-out";
   std::string schedule_ = "multistep", milestones_ = "50%,75%", exit_weights_;
   double lr_ = 0.1, gamma_ = 0.1, warmup_epochs_ = 0.0;

@@ -8,13 +8,13 @@
 #include "engine/file.h"
 #include "models/cost.h"
 #include "models/thresholds.h"
+#include "tests/apps/option_walk.h"
 #include "tests/apps/programs.h"
 
 namespace msd::test {
 namespace {
 
 using nlohmann::json;
-using Arguments = std::vector<std::string>;
 
 class Eval : public ProgramTest {};
 
@@ -158,22 +158,6 @@ TEST_F(Eval, HoldOutOfOtherImagesIsRefused) {
   EXPECT_TRUE(succeeds(eval({"--time-images", "0"})));  // the test images are as good as any
 }
 
-// CIFAR-10's binary files with 9 training images (in 5 files) and 4 test images.
-std::string write_cifar(const std::filesystem::path& folder) {
-  std::filesystem::create_directories(folder);
-  const auto write = [&](const std::string& name, int images) {
-    std::string bytes;
-    for (int i = 0; i < images; ++i) {
-      bytes += static_cast<char>((i + 3) % 10);
-      for (int k = 0; k < 3072; ++k) bytes += static_cast<char>((i * 101 + k * 37) % 251);
-    }
-    write_file_atomically(folder / name, bytes);
-  };
-  for (int i = 1; i <= 5; ++i) write("data_batch_" + std::to_string(i) + ".bin", i < 5 ? 2 : 1);
-  write("test_batch.bin", 4);
-  return folder.string();
-}
-
 TEST_F(Eval, BareStateDictionaryNeedsModelAndData) {
   const std::string cifar = write_cifar(folder_.path() / "cifar");
   SystemAllocator host;
@@ -187,16 +171,15 @@ TEST_F(Eval, BareStateDictionaryNeedsModelAndData) {
 
   weights_ = path("bare.safetensors");
   write_safetensors(weights_, network.parameters().state());
-  const Arguments data = {"--dataset", "cifar10", "--data", cifar, "--json", "--time-images", "0"};
-  Arguments all = data;
-  all.insert(all.end(), {"--preset", "cifar10-tiny", "--init-channels", "4", "--growth-rate", "2"});
+  const Arguments data = {"--dataset", "cifar10", "--data", cifar, "--json"};
+  const Arguments all =
+      data + Arguments{"--preset", "cifar10-tiny", "--init-channels", "4", "--growth-rate", "2"};
   EXPECT_TRUE(fails(eval({}), 1, {"bare.safetensors", "--dataset"}));
   EXPECT_TRUE(fails(eval(data), 1, {"bare.safetensors", "--preset"}));
-  const ProgramResult found = eval(all);
+  const ProgramResult found = eval(all + Arguments{"--time-images", "0"});
   ASSERT_TRUE(succeeds(found));
   EXPECT_EQ(json::parse(found.out).at("exits"), json::parse(expected.out).at("exits"));
-  all.insert(all.end(), {"--mode", "budget"});
-  EXPECT_TRUE(fails(eval(all), 1, {"held out", "--split"}));
+  EXPECT_TRUE(fails(eval(all + Arguments{"--mode", "budget"}), 1, {"held out", "--split"}));
 }
 
 TEST_F(Eval, WrongUsageAndWrongFiles) {

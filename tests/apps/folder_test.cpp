@@ -89,7 +89,8 @@ TEST_F(FolderTest, TrainsEvaluatesAndInfers) {
   ASSERT_EQ(lines.size(), 22u);
   EXPECT_EQ(lines.back().at("summary").at("accuracy"), found.at("exits").at(1).at("top1"));
   EXPECT_EQ(lines[20].at("label"), 2);
-  ASSERT_TRUE(succeeds(eval("run", {"--mode", "budget"})));  // finds its hold-out
+  ASSERT_TRUE(succeeds(run_program(
+      "msd-eval", {"--weights", latest("run"), "--mode", "budget"})));  // finds its hold-out
 }
 
 // The other folder has the same test images; its training images, and so their mean, differ.

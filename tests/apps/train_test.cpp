@@ -179,7 +179,7 @@ TEST_F(TrainTest, WhatCannotWorkFailsInOneLine) {
   EXPECT_TRUE(fails(with({"--holdout", "130"}), 1, {"--holdout"}));
   EXPECT_TRUE(fails(with({"--classes", "7"}), 1, {"7 classes"}));
   EXPECT_TRUE(fails(with({"--image-size", "16"}), 1, {"--image-size"}));
-  EXPECT_TRUE(fails(with({"--dataset", "cifar10"}), 1, {"--data"}));
+  EXPECT_TRUE(fails(run_program("msd-train", {"--dataset", "cifar10"}), 1, {"--data"}));
   EXPECT_TRUE(fails(with({"--device", "cuda"}), 1, {"--device cuda"}));
   EXPECT_TRUE(fails(with({"--lr", "1e30", "--json"}), 1, {"loss", "step"}));
   EXPECT_TRUE(fails(with({"--preset", "vgg"}), 1, {"vgg", "cifar10-tiny"}));
