@@ -15,7 +15,6 @@ namespace msd::test {
 namespace {
 
 namespace fs = std::filesystem;
-using Arguments = std::vector<std::string>;
 using nlohmann::json;
 
 class FolderTest : public testing::Test {
@@ -41,19 +40,10 @@ class FolderTest : public testing::Test {
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
   Arguments training(const std::string& run, const Arguments& more = {}) const {
-    Arguments all = {"--preset",        "cifar10-tiny",
-                     "--blocks",        "2",
-                     "--base",          "1",
-                     "--init-channels", "4",
-                     "--batch-size",    "16",
-                     "--epochs",        "2",
-                     "--growth-rate",   "2",
-                     "--holdout",       "12",
-                     "--dataset",       "folder",
-                     "--data",          path("images"),
-                     "--run-dir",       path(run)};
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
+    return kSmallNetwork + Arguments{"--batch-size", "16",           "--epochs",  "2",
+                                     "--holdout",    "12",           "--dataset", "folder",
+                                     "--data",       path("images"), "--run-dir", path(run)} +
+           more;
   }
   std::string latest(const std::string& run) const {
     return (folder_ / run / "checkpoint-latest.safetensors").string();

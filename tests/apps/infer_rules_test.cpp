@@ -9,7 +9,6 @@ namespace msd::test {
 namespace {
 
 using nlohmann::json;
-using Arguments = std::vector<std::string>;
 
 class InferRules : public ProgramTest {
  protected:

@@ -10,7 +10,6 @@ namespace msd::test {
 namespace {
 
 using nlohmann::json;
-using Arguments = std::vector<std::string>;
 
 class Infer : public ProgramTest {
  protected:

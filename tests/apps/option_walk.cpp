@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "tests/apps/option_walk.h"
 
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <regex>
 #include <sstream>
+#include <thread>
 
 #include "engine/file.h"
 
@@ -17,7 +16,7 @@ namespace msd::test {
 namespace {
 
 // The number after `key` in /proc/PID/status; 0 where the process is gone.
-std::int64_t status_of(pid_t pid, const std::string& key) {
+std::int64_t status_of(int pid, const std::string& key) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   for (std::string line; std::getline(status, line);) {
     if (line.starts_with(key)) return std::stoll(line.substr(key.size()));
@@ -31,29 +30,7 @@ bool gives(const Arguments& arguments, const std::string& option) {
          std::find(arguments.begin(), arguments.end(), option) != arguments.end();
 }
 
-pid_t start_silently(const std::string& program, Arguments arguments) {
-  const std::string path = std::string(MSD_PROGRAM_DIR) + "/" + program;
-  arguments.insert(arguments.begin(), path);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
-    const int null = open("/dev/null", O_WRONLY);
-    dup2(null, STDOUT_FILENO);
-    dup2(null, STDERR_FILENO);
-    execv(path.c_str(), argv.data());
-    _exit(127);
-  }
-  return child;
-}
-
 }  // namespace
-
-Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
 
 std::set<std::string> declared_options(const std::string& program) {
   const ProgramResult help = run_program(program, {"--help"});
@@ -135,15 +112,15 @@ void expect_every_option_matters(const std::string& program, const std::vector<O
 }
 
 Peaks peaks_of(const std::string& program, const Arguments& arguments) {
-  const pid_t child = start_silently(program, arguments);
+  BackgroundProgram running(program, arguments);
   Peaks peaks;
-  int status = 0;
-  while (waitpid(child, &status, WNOHANG) == 0) {
-    peaks.threads = std::max(peaks.threads, status_of(child, "Threads:"));
-    peaks.memory_kib = std::max(peaks.memory_kib, status_of(child, "VmHWM:"));
-    usleep(200);
+  std::optional<int> code;
+  while (!(code = running.ended())) {
+    peaks.threads = std::max(peaks.threads, status_of(running.process(), "Threads:"));
+    peaks.memory_kib = std::max(peaks.memory_kib, status_of(running.process(), "VmHWM:"));
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
   }
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << program;
+  EXPECT_EQ(code, 0) << program;
   return peaks;
 }
 

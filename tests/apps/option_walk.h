@@ -14,10 +14,6 @@
 
 namespace msd::test {
 
-using Arguments = std::vector<std::string>;
-
-Arguments operator+(Arguments a, const Arguments& b);
-
 /// What `program --help` declares: options by their long names, positional arguments by theirs;
 /// without --help itself.
 std::set<std::string> declared_options(const std::string& program);

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "tests/apps/programs.h"
 
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <sstream>
 #include <thread>
+#include <utility>
 
 #include "apps/common/evaluate.h"
 #include "data/split.h"
@@ -28,9 +29,18 @@ std::string quoted(const std::string& text) {
   return out + "'";
 }
 
+int exit_code_of(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
 }  // namespace
 
-ProgramResult run_program(const std::string& program, const std::vector<std::string>& arguments) {
+Arguments operator+(Arguments a, const Arguments& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+ProgramResult run_program(const std::string& program, const Arguments& arguments) {
   const TempFolder folder;
   const std::string err_path = (folder / "stderr").string();
   std::string command = quoted(std::string(MSD_PROGRAM_DIR) + "/" + program);
@@ -76,31 +86,50 @@ std::vector<nlohmann::json> json_lines(const std::string& text) {
   return values;
 }
 
-int train_and_interrupt(std::vector<std::string> arguments, const std::filesystem::path& run,
-                        int after_ms) {
-  const std::string program = std::string(MSD_PROGRAM_DIR) + "/msd-train";
-  arguments.insert(arguments.begin(), program);
+BackgroundProgram::BackgroundProgram(const std::string& program, Arguments arguments) {
+  const std::string path = std::string(MSD_PROGRAM_DIR) + "/" + program;
+  arguments.insert(arguments.begin(), path);
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
-    if (freopen("/dev/null", "w", stdout) == nullptr ||
-        freopen("/dev/null", "w", stderr) == nullptr)
-      _exit(125);
-    execv(program.c_str(), argv.data());
-    _exit(127);
+  std::fflush(nullptr);  // or the child would print what is buffered again
+  process_ = fork();
+  if (process_ != 0) return;
+  if (freopen("/dev/null", "w", stdout) == nullptr ||
+      freopen("/dev/null", "w", stderr) == nullptr) {
+    _exit(125);
   }
+  execv(path.c_str(), argv.data());
+  _exit(127);
+}
+
+BackgroundProgram::~BackgroundProgram() {
+  if (process_ > 0) end(SIGKILL);
+}
+
+std::optional<int> BackgroundProgram::ended() {
+  int status = 0;
+  if (waitpid(process_, &status, WNOHANG) == 0) return std::nullopt;
+  process_ = 0;
+  return exit_code_of(status);
+}
+
+int BackgroundProgram::end(int signal) {
+  kill(process_, signal);
+  int status = 0;
+  waitpid(std::exchange(process_, 0), &status, 0);
+  return exit_code_of(status);
+}
+
+int train_and_interrupt(Arguments arguments, const std::filesystem::path& run, int after_ms) {
+  BackgroundProgram program("msd-train", std::move(arguments));
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(120);
   while (!std::filesystem::exists(run / "config.json") &&
          std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(after_ms));
-  kill(child, SIGTERM);
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return program.end(SIGTERM);
 }
 
 nlohmann::json stored_data() {

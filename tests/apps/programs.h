@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,13 +18,21 @@
 
 namespace msd::test {
 
+using Arguments = std::vector<std::string>;
+Arguments operator+(Arguments a, const Arguments& b);
+
+/// A network so small that an epoch takes a fraction of a second.
+inline const Arguments kSmallNetwork = {
+    "--preset", "cifar10-tiny",  "--blocks", "2", "--base", "1", "--init-channels",
+    "4",        "--growth-rate", "2"};
+
 struct ProgramResult {
   int exit_code = -1;
   std::string out, err;
 };
 
 /// Runs a program of the build with these arguments.
-ProgramResult run_program(const std::string& program, const std::vector<std::string>& arguments);
+ProgramResult run_program(const std::string& program, const Arguments& arguments);
 
 /// Passes where the program failed with `exit_code`, nothing on stdout and one line on stderr that
 /// holds every one of `parts`.
@@ -31,11 +40,29 @@ testing::AssertionResult fails(const ProgramResult& result, int exit_code,
                                const std::vector<std::string>& parts);
 testing::AssertionResult succeeds(const ProgramResult& result);
 
+/// A program of the build that runs beside the test, its output thrown away; killed at the latest
+/// when this is destroyed.
+class BackgroundProgram {
+ public:
+  BackgroundProgram(const std::string& program, Arguments arguments);
+  ~BackgroundProgram();
+  BackgroundProgram(const BackgroundProgram&) = delete;
+  BackgroundProgram& operator=(const BackgroundProgram&) = delete;
+
+  int process() const { return process_; }
+  /// The exit code, or 128 + the signal that ended it; nothing while it runs.
+  std::optional<int> ended();
+  /// Sends the signal, waits, and returns the same.
+  int end(int signal);
+
+ private:
+  int process_ = 0;  // 0 when it has ended
+};
+
 /// Starts msd-train, sends SIGTERM `after_ms` after its run folder `run` has a config.json, and
 /// returns its exit code: 130 where it saved and stopped, 0 where it was done before, 143 where the
 /// signal came before the program was ready for it.
-int train_and_interrupt(std::vector<std::string> arguments, const std::filesystem::path& run,
-                        int after_ms);
+int train_and_interrupt(Arguments arguments, const std::filesystem::path& run, int after_ms);
 
 /// The lines of `text`, each of which is a JSON value.
 std::vector<nlohmann::json> json_lines(const std::string& text);

@@ -2,11 +2,8 @@
 // A run that is killed, runs out of disk, or finds its files damaged: continued, it ends with the
 // same bits as one that nothing happened to.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
@@ -21,7 +18,6 @@ namespace msd::test {
 namespace {
 
 namespace fs = std::filesystem;
-using Arguments = std::vector<std::string>;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr int kKills = 10;  // a start of the program takes ten times as long
@@ -30,42 +26,16 @@ constexpr int kKills = 200;
 #endif
 
 // 3 epochs of 4 steps; one save in mid-epoch and one at its end.
-const Arguments kRun = {"--preset",
-                        "cifar10-tiny",
-                        "--blocks",
-                        "2",
-                        "--base",
-                        "1",
-                        "--init-channels",
-                        "4",
-                        "--growth-rate",
-                        "2",
-                        "--synthetic-train",
-                        "36",
-                        "--synthetic-test",
-                        "8",
-                        "--batch-size",
-                        "8",
-                        "--epochs",
-                        "3",
-                        "--seed",
-                        "5",
-                        "--holdout",
-                        "4",
-                        "--save-every",
-                        "2",
-                        "--threads",
-                        "1",
-                        "--workers",
-                        "1"};
+const Arguments kRun =
+    kSmallNetwork +
+    Arguments{"--synthetic-train", "36", "--synthetic-test", "8", "--batch-size", "8",
+              "--epochs",          "3",  "--seed",           "5", "--holdout",    "4",
+              "--save-every",      "2",  "--threads",        "1", "--workers",    "1"};
 
 class RecoveryTest : public testing::Test {
  protected:
   Arguments arguments(const std::string& run, const Arguments& more = {}) const {
-    Arguments all = kRun;
-    all.insert(all.end(), {"--run-dir", run_folder(run).string()});
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
+    return kRun + Arguments{"--run-dir", run_folder(run).string()} + more;
   }
   Arguments resume(const std::string& run) const {
     return {"--run-dir", run_folder(run).string(), "--resume", "--save-every", "2", "--threads",
@@ -102,26 +72,10 @@ class RecoveryTest : public testing::Test {
 };
 
 /// Kills the program after `microseconds`; returns whether it was still running.
-bool start_and_kill(Arguments arguments, std::int64_t microseconds) {
-  const std::string program = std::string(MSD_PROGRAM_DIR) + "/msd-train";
-  arguments.insert(arguments.begin(), program);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const pid_t child = fork();
-  if (child == 0) {
-    if (freopen("/dev/null", "w", stdout) == nullptr ||
-        freopen("/dev/null", "w", stderr) == nullptr) {
-      _exit(125);
-    }
-    execv(program.c_str(), argv.data());
-    _exit(127);
-  }
+bool start_and_kill(const Arguments& arguments, std::int64_t microseconds) {
+  BackgroundProgram program("msd-train", arguments);
   std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
-  kill(child, SIGKILL);
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFSIGNALED(status);
+  return program.end(SIGKILL) == 128 + SIGKILL;
 }
 
 TEST_F(RecoveryTest, KilledAtAnyMomentAndResumedIsTheSameBits) {

@@ -18,9 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const Arguments kNetwork = {"--blocks",      "2", "--base",       "1", "--init-channels", "4",
-                            "--growth-rate", "2", "--batch-size", "8", "--epochs",        "2",
-                            "--threads",     "1", "--workers",    "1", "--seed",          "5"};
+const Arguments kNetwork =
+    kSmallNetwork + Arguments{"--batch-size", "8", "--epochs", "2", "--threads", "1",
+                              "--workers",    "1", "--seed",   "5"};
 const Arguments kSynthetic = {"--synthetic-train", "39", "--synthetic-test", "8"};
 
 // Small synthetic data, of which 4 images are held out.

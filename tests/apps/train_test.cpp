@@ -16,36 +16,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A network and data so small that an epoch takes a fraction of a second.
-const std::vector<std::string> kSmallRun = {"--preset",
-                                            "cifar10-tiny",
-                                            "--blocks",
-                                            "2",
-                                            "--base",
-                                            "1",
-                                            "--init-channels",
-                                            "4",
-                                            "--growth-rate",
-                                            "2",
-                                            "--synthetic-train",
-                                            "130",
-                                            "--synthetic-test",
-                                            "20",
-                                            "--batch-size",
-                                            "16",
-                                            "--epochs",
-                                            "3",
-                                            "--seed",
-                                            "5"};
+const Arguments kSmallRun =
+    kSmallNetwork +
+    Arguments{"--synthetic-train", "130", "--synthetic-test", "20", "--batch-size", "16",
+              "--epochs",          "3",   "--seed",           "5"};
 
 class TrainTest : public testing::Test {
  protected:
-  std::vector<std::string> arguments(const std::string& run,
-                                     const std::vector<std::string>& more = {}) const {
-    std::vector<std::string> all = kSmallRun;
-    all.insert(all.end(), {"--run-dir", folder(run).string()});
-    all.insert(all.end(), more.begin(), more.end());
-    return all;
+  Arguments arguments(const std::string& run, const Arguments& more = {}) const {
+    return kSmallRun + Arguments{"--run-dir", folder(run).string()} + more;
   }
   fs::path folder(const std::string& run) const { return folder_ / run; }
   std::string latest(const std::string& run) const {
@@ -83,16 +62,16 @@ TEST_F(TrainTest, SameSeedSameBitsWhateverTheThreadsAndWorkers) {
   ASSERT_TRUE(
       succeeds(run_program("msd-train", arguments("a", {"--threads", "1", "--workers", "1"}))));
   const std::string expected = latest("a");
-  const std::vector<std::vector<std::string>> variants = {{"--threads", "1", "--workers", "1"},
-                                                          {"--threads", "2", "--workers", "0"},
-                                                          {"--threads", "3", "--workers", "2"},
-                                                          {"--threads", "1", "--workers", "5"}};
+  const std::vector<Arguments> variants = {{"--threads", "1", "--workers", "1"},
+                                           {"--threads", "2", "--workers", "0"},
+                                           {"--threads", "3", "--workers", "2"},
+                                           {"--threads", "1", "--workers", "5"}};
   for (std::size_t i = 0; i < variants.size(); ++i) {
     const std::string run = "b" + std::to_string(i);
     ASSERT_TRUE(succeeds(run_program("msd-train", arguments(run, variants[i]))));
     EXPECT_TRUE(latest(run) == expected) << "variant " << i;
   }
-  std::vector<std::string> other = arguments("c");
+  Arguments other = arguments("c");
   other.insert(other.end(), {"--holdout-seed", "2"});
   ASSERT_TRUE(succeeds(run_program("msd-train", other)));
   EXPECT_FALSE(latest("c") == expected);
@@ -169,7 +148,7 @@ TEST_F(TrainTest, WrongUsageExitsWithTwo) {
 }
 
 TEST_F(TrainTest, WhatCannotWorkFailsInOneLine) {
-  const auto with = [&](const std::vector<std::string>& more) {
+  const auto with = [&](const Arguments& more) {
     return run_program("msd-train", arguments("bad", more));
   };
   EXPECT_TRUE(fails(with({"--blocks", "0"}), 1, {"--blocks"}));
