@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/hash.h"
 
-#define XXH_INLINE_ALL
+#define XXH_INLINE_ALL  // NOLINT(readability-identifier-naming): xxhash's switch
 #include <xxhash.h>
 
 #include <cstdio>

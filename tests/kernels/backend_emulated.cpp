@@ -98,7 +98,7 @@ std::vector<emulation::Settings> few_ways() {
 }
 
 /// Threads the test at hand has run so far.
-std::int64_t threads_of_test() {
+[[maybe_unused]] std::int64_t threads_of_test() {
   static const testing::TestInfo* test = nullptr;
   static std::int64_t at_start = 0;
   const testing::TestInfo* now = testing::UnitTest::GetInstance()->current_test_info();
