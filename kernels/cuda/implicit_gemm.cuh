@@ -249,8 +249,9 @@ MSD_DEVICE WarpTile<kMode, Tile> tile_of_sums(const GemmProblem<T>& p, std::int6
   constexpr int kRowsStage = Tile::kRows * kRowChunks;
   constexpr int kChannelsStage = Tile::kChannels * kRowChunks;
   constexpr int kAhead = Tile::kStages - 1;
-  MSD_SHARED(Chunk, rows, Tile::kStages * kRowsStage);
-  MSD_SHARED(Chunk, channels, Tile::kStages * kChannelsStage);
+  // Behind the last row there is no gap.
+  MSD_SHARED(Chunk, rows, Tile::kStages * kRowsStage - 1);
+  MSD_SHARED(Chunk, channels, Tile::kStages * kChannelsStage - 1);
   TileLoader<T, Tile> loader(p, first_row, first_channel);
   WarpTile<kMode, Tile> sums;
   constexpr int kSliceElems = kSliceBytes / static_cast<int>(sizeof(T));
