@@ -12,7 +12,8 @@ namespace {
 
 // Whether steps on --tensors obey an option; of the groups below only what is named.
 bool works_on_tensors(const CLI::Option& option) {
-  const std::string& group = option.get_group(), name = option.get_name();
+  const std::string& group = option.get_group();
+  const std::string name = option.get_name();
   if (group != "Data" && group != "Training" && group != "Run") return true;
   const std::initializer_list<std::string_view> obeyed = {
       "--lr",    "--momentum",     "--nesterov", "--weight-decay",
