@@ -7,10 +7,14 @@
 #include <span>
 
 #include "kernels/error.h"
-#include "tests/data/temp_folder.h"
+#include "tests/support/errors.h"
+#include "tests/support/temp_folder.h"
 
 namespace msd {
 namespace {
+
+using test::TempFolder;
+using test::throws;
 
 using Bytes = std::vector<std::uint8_t>;
 
@@ -65,7 +69,7 @@ void expect_image(const ImageSet& set, std::int64_t at, int file, int record) {
 TEST(Cifar, ReadsCifar10InFileOrder) {
   const TempFolder folder;
   write_cifar10(folder, "");
-  const Dataset data = load_cifar(Cifar::cifar10, folder.path());
+  const Dataset data = load_cifar(Cifar::cifar10, folder.path().string());
   EXPECT_EQ(data.name, "cifar10");
   ASSERT_EQ(data.train.size(), 15);
   ASSERT_EQ(data.test.size(), 2);
@@ -91,7 +95,7 @@ TEST(Cifar, ReadsCifar10InFileOrder) {
 TEST(Cifar, ReadsTheFineLabelsOfCifar100) {
   const TempFolder folder;
   write_cifar100(folder, "");
-  const Dataset data = load_cifar(Cifar::cifar100, folder.path());
+  const Dataset data = load_cifar(Cifar::cifar100, folder.path().string());
   EXPECT_EQ(data.name, "cifar100");
   EXPECT_EQ(data.train.labels, (std::vector<std::int32_t>{3, 4, 5, 6}));
   EXPECT_EQ(data.test.labels, (std::vector<std::int32_t>{99, 0}));
@@ -106,8 +110,8 @@ TEST(Cifar, FindsTheFolderInItsParent) {
   const TempFolder folder;
   write_cifar10(folder, "cifar-10-batches-bin/");
   write_cifar100(folder, "cifar-100-binary/");
-  EXPECT_EQ(load_cifar(Cifar::cifar10, folder.path()).train.size(), 15);
-  EXPECT_EQ(load_cifar(Cifar::cifar100, folder.path()).train.size(), 4);
+  EXPECT_EQ(load_cifar(Cifar::cifar10, folder.path().string()).train.size(), 15);
+  EXPECT_EQ(load_cifar(Cifar::cifar100, folder.path().string()).train.size(), 4);
   EXPECT_EQ(load_cifar(Cifar::cifar100, folder.path("cifar-100-binary")).test.size(), 2);
 }
 
@@ -115,29 +119,30 @@ TEST(Cifar, ReadsClassNames) {
   const TempFolder folder;
   write_cifar10(folder, "");
   folder.write("batches.meta.txt", std::string("a\nb\r\nc\nd\ne\nf\ng\nh\ni\ntruck\n\n"));
-  const Dataset data = load_cifar(Cifar::cifar10, folder.path());
+  const Dataset data = load_cifar(Cifar::cifar10, folder.path().string());
   EXPECT_EQ(data.class_names[1], "b");
   EXPECT_EQ(data.class_names[9], "truck");
   const std::string names = folder.write("batches.meta.txt", std::string("a\nb\n"));
-  expect_error<FormatError>([&] { load_cifar(Cifar::cifar10, folder.path()); },
-                            {names, "names 2 classes, expected 10"});
+  EXPECT_TRUE(throws<FormatError>([&] { load_cifar(Cifar::cifar10, folder.path().string()); },
+                                  {names, "names 2 classes, expected 10"}));
 }
 
 TEST(Cifar, NamesWhatIsMissing) {
   const TempFolder folder;
-  expect_error<IoError>([&] { load_cifar(Cifar::cifar10, folder.path("nowhere")); },
-                        {"cifar10", "no folder " + folder.path("nowhere"), "unpack"});
-  expect_error<IoError>([&] { load_cifar(Cifar::cifar10, folder.path()); },
-                        {folder.path(), "test_batch.bin", "cifar-10-batches-bin", "unpack"});
+  EXPECT_TRUE(throws<IoError>([&] { load_cifar(Cifar::cifar10, folder.path("nowhere")); },
+                              {"cifar10", "no folder " + folder.path("nowhere"), "unpack"}));
+  EXPECT_TRUE(throws<IoError>(
+      [&] { load_cifar(Cifar::cifar10, folder.path().string()); },
+      {folder.path().string(), "test_batch.bin", "cifar-10-batches-bin", "unpack"}));
   write_cifar10(folder, "");
-  expect_error<IoError>([&] { load_cifar(Cifar::cifar100, folder.path()); },
-                        {"cifar100", "test.bin", "cifar-100-binary"});
+  EXPECT_TRUE(throws<IoError>([&] { load_cifar(Cifar::cifar100, folder.path().string()); },
+                              {"cifar100", "test.bin", "cifar-100-binary"}));
   std::filesystem::remove(folder.path(batch(4)));
-  expect_error<IoError>([&] { load_cifar(Cifar::cifar10, folder.path()); },
-                        {folder.path(batch(4)), "No such file"});
+  EXPECT_TRUE(throws<IoError>([&] { load_cifar(Cifar::cifar10, folder.path().string()); },
+                              {folder.path(batch(4)), "No such file"}));
   std::filesystem::create_directory(folder.path(batch(4)));
-  expect_error<IoError>([&] { load_cifar(Cifar::cifar10, folder.path()); },
-                        {folder.path(batch(4)), "directory"});
+  EXPECT_TRUE(throws<IoError>([&] { load_cifar(Cifar::cifar10, folder.path().string()); },
+                              {folder.path(batch(4)), "directory"}));
 }
 
 TEST(Cifar, RefusesFilesThatAreNotWholeRecords) {
@@ -146,21 +151,21 @@ TEST(Cifar, RefusesFilesThatAreNotWholeRecords) {
   const Bytes good = records(2, 2, 10, false);
   for (const std::size_t bytes : {std::size_t{0}, std::size_t{3072}, good.size() - 1}) {
     const std::string path = folder.write(batch(2), std::span(good).first(bytes));
-    expect_error<FormatError>([&] { load_cifar(Cifar::cifar10, folder.path()); },
-                              {path, std::to_string(bytes) + " bytes", "3073"});
+    EXPECT_TRUE(throws<FormatError>([&] { load_cifar(Cifar::cifar10, folder.path().string()); },
+                                    {path, std::to_string(bytes) + " bytes", "3073"}));
   }
   Bytes longer = good;
   longer.push_back(0);
   folder.write(batch(2), longer);
-  expect_error<FormatError>([&] { load_cifar(Cifar::cifar10, folder.path()); },
-                            {batch(2), "6147 bytes"});
+  EXPECT_TRUE(throws<FormatError>([&] { load_cifar(Cifar::cifar10, folder.path().string()); },
+                                  {batch(2), "6147 bytes"}));
   folder.write(batch(2), good);
-  EXPECT_EQ(load_cifar(Cifar::cifar10, folder.path()).train.size(), 15);
+  EXPECT_EQ(load_cifar(Cifar::cifar10, folder.path().string()).train.size(), 15);
 
   write_cifar100(folder, "");
   const std::string path = folder.write("train.bin", good);  // CIFAR-10 records
-  expect_error<FormatError>([&] { load_cifar(Cifar::cifar100, folder.path()); },
-                            {path, "6146 bytes", "3074"});
+  EXPECT_TRUE(throws<FormatError>([&] { load_cifar(Cifar::cifar100, folder.path().string()); },
+                                  {path, "6146 bytes", "3074"}));
 }
 
 TEST(Cifar, RefusesALabelOutOfRange) {
@@ -169,14 +174,14 @@ TEST(Cifar, RefusesALabelOutOfRange) {
   Bytes bytes = records(3, 3, 10, false);
   bytes[3073 * 2] = 10;
   const std::string path = folder.write(batch(3), bytes);
-  expect_error<FormatError>([&] { load_cifar(Cifar::cifar10, folder.path()); },
-                            {path, "record 2 of 3", "label 10", "0 to 9"});
+  EXPECT_TRUE(throws<FormatError>([&] { load_cifar(Cifar::cifar10, folder.path().string()); },
+                                  {path, "record 2 of 3", "label 10", "0 to 9"}));
   write_cifar100(folder, "");
   bytes = records(1, 2, 100, true);
   bytes[1] = 100;
   folder.write("test.bin", bytes);
-  expect_error<FormatError>([&] { load_cifar(Cifar::cifar100, folder.path()); },
-                            {"test.bin", "record 0 of 2", "label 100", "0 to 99"});
+  EXPECT_TRUE(throws<FormatError>([&] { load_cifar(Cifar::cifar100, folder.path().string()); },
+                                  {"test.bin", "record 0 of 2", "label 100", "0 to 99"}));
 }
 
 }  // namespace

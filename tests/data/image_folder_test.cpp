@@ -10,11 +10,15 @@
 #include "data/image_file.h"
 #include "kernels/cpu/thread_pool.h"
 #include "kernels/error.h"
-#include "tests/data/temp_folder.h"
+#include "tests/support/errors.h"
 #include "tests/support/image_bytes.h"
+#include "tests/support/temp_folder.h"
 
 namespace msd {
 namespace {
+
+using test::TempFolder;
+using test::throws;
 
 using test::bmp;
 using test::Bytes;
@@ -43,11 +47,11 @@ class ImageFolder : public testing::Test {
   }
   void remove(const std::string& name) const { fs::remove_all(folder_.path(name)); }
   Dataset load(std::int64_t image_size = 0) const {
-    return load_image_folder(folder_.path(), image_size);
+    return load_image_folder(folder_.path().string(), image_size);
   }
   template <typename E>
-  void refuses(const std::vector<std::string>& parts) const {
-    expect_error<E>([&] { load(); }, parts);
+  void refuses(std::initializer_list<std::string_view> parts) const {
+    EXPECT_TRUE(throws<E>([&] { load(); }, parts));
   }
 
   TempFolder folder_;
@@ -86,7 +90,7 @@ TEST_F(ImageFolder, TestImagesMayBeCalledVal) {
   fs::rename(folder_.path("test"), folder_.path("val"));
   EXPECT_EQ(load().fingerprint, before);
   write("test/cat/1.ppm", 7);
-  refuses<FormatError>({folder_.path(), "both test and val", "rename"});
+  refuses<FormatError>({folder_.path().string(), "both test and val", "rename"});
 }
 
 TEST_F(ImageFolder, ReadsEveryFormat) {
@@ -161,9 +165,10 @@ TEST_F(ImageFolder, WithoutASizeImagesMustAgree) {
 
 TEST_F(ImageFolder, RefusesSizesThatCannotBe) {
   const std::string thin = folder_.write("train/cat/c.ppm", ppm(noise(1, 20'000)));
-  expect_error<FormatError>([&] { load(100); }, {thin, "20000x1", "too thin", "100x100"});
+  EXPECT_TRUE(throws<FormatError>([&] { load(100); }, {thin, "20000x1", "too thin", "100x100"}));
   for (const std::int64_t size : {-1, 10'001}) {
-    expect_error<ConfigError>([&] { load(size); }, {"--image-size is " + std::to_string(size)});
+    EXPECT_TRUE(
+        throws<ConfigError>([&] { load(size); }, {"--image-size is " + std::to_string(size)}));
   }
 }
 
@@ -175,7 +180,7 @@ TEST_F(ImageFolder, ThreadsDoNotMatter) {
   const Dataset alone = load(5);
   for (const int threads : {1, 2, 5}) {
     cpu::ThreadPool pool(threads);
-    const Dataset data = load_image_folder(folder_.path(), 5, &pool);
+    const Dataset data = load_image_folder(folder_.path().string(), 5, &pool);
     EXPECT_EQ(data.fingerprint, alone.fingerprint) << threads;
     EXPECT_EQ(data.mean, alone.mean);
     EXPECT_EQ(data.std, alone.std);
@@ -195,7 +200,8 @@ TEST_F(ImageFolder, NamesTheFirstBadFileWhateverTheThreads) {
     cut_bmp("train/cat/c2.bmp", second_is_quick ? 1 : 5000);
     for (const int threads : {1, 2, 5}) {
       cpu::ThreadPool pool(threads);
-      expect_error<FormatError>([&] { load_image_folder(folder_.path(), 5, &pool); }, {first});
+      EXPECT_TRUE(throws<FormatError>([&] { load_image_folder(folder_.path().string(), 5, &pool); },
+                                      {first}));
     }
   }
 }
@@ -230,12 +236,12 @@ TEST_F(ImageFolder, NamesFilesThatAreNoImages) {
 }
 
 TEST_F(ImageFolder, NamesFoldersThatAreMissing) {
-  expect_error<IoError>([&] { load_image_folder(folder_.path("none"), 0); },
-                        {"no folder " + folder_.path("none")});
-  expect_error<IoError>([&] { load_image_folder(folder_.path("train"), 0); },
-                        {folder_.path("train"), "no folder train"});
+  EXPECT_TRUE(throws<IoError>([&] { load_image_folder(folder_.path("none"), 0); },
+                              {"no folder " + folder_.path("none")}));
+  EXPECT_TRUE(throws<IoError>([&] { load_image_folder(folder_.path("train"), 0); },
+                              {folder_.path("train"), "no folder train"}));
   remove("test");
-  refuses<IoError>({folder_.path(), "neither test nor val", folder_.path("test/CLASS")});
+  refuses<IoError>({folder_.path().string(), "neither test nor val", folder_.path("test/CLASS")});
   folder_.write("test", Bytes{1});  // a file
   refuses<IoError>({"neither test nor val"});
 }

@@ -16,11 +16,13 @@
 #include "engine/random.h"
 #include "kernels/cpu/op_table.h"
 #include "kernels/error.h"
-#include "tests/data/temp_folder.h"
 #include "tests/support/allocations.h"
+#include "tests/support/errors.h"
 
 namespace msd {
 namespace {
+
+using test::throws;
 
 /// Images of noise; labels are 1000 + position, so that a mix-up shows.
 ImageSet noise(std::int64_t count, std::int64_t h = 7, std::int64_t w = 6, std::int64_t c = 3) {
@@ -451,7 +453,7 @@ TEST(Loader, RefusesOptionsThatCannotWork) {
   const auto refuse = [&](auto change, const std::string& part) {
     LoaderOptions options = training();
     change(options);
-    expect_error<ConfigError>([&] { Loader(set, first(5), options); }, {part});
+    EXPECT_TRUE(throws<ConfigError>([&] { Loader(set, first(5), options); }, {part}));
   };
   refuse([](LoaderOptions& o) { o.batch_size = 0; }, "batch size 0");
   refuse([](LoaderOptions& o) { o.drop_last = true; }, "5 images do not fill one batch of 8");
@@ -461,19 +463,20 @@ TEST(Loader, RefusesOptionsThatCannotWork) {
   refuse([](LoaderOptions& o) { o.dtype = DType::bf16; }, "bf16");
   refuse([](LoaderOptions& o) { o.std[1] = 0.0f; }, "standard deviation 0");
   refuse([](LoaderOptions& o) { o.std[1] = NAN; }, "standard deviation nan");
-  expect_error<ConfigError>([&] { Loader(set, {}, training()); }, {"no images"});
-  expect_error<ShapeError>([&] { Loader(set, {0, 10}, training()); }, {"index 10 of 10"});
-  expect_error<ShapeError>([&] { Loader(set, {-1}, training()); }, {"index -1 of 10"});
+  EXPECT_TRUE(throws<ConfigError>([&] { Loader(set, {}, training()); }, {"no images"}));
+  EXPECT_TRUE(throws<ShapeError>([&] { Loader(set, {0, 10}, training()); }, {"index 10 of 10"}));
+  EXPECT_TRUE(throws<ShapeError>([&] { Loader(set, {-1}, training()); }, {"index -1 of 10"}));
   ImageSet bad = noise(10, 2, 2);
   bad.images.pop_back();
-  expect_error<ShapeError>([&] { Loader(bad, {1}, training()); }, {"119 bytes for 10 images"});
+  EXPECT_TRUE(
+      throws<ShapeError>([&] { Loader(bad, {1}, training()); }, {"119 bytes for 10 images"}));
   const ImageSet deep = noise(3, 2, 2, 4);
-  expect_error<ShapeError>([&] { Loader(deep, {1}, training()); }, {"2x2x4"});
+  EXPECT_TRUE(throws<ShapeError>([&] { Loader(deep, {1}, training()); }, {"2x2x4"}));
   Loader loader(set, first(10), training());
-  expect_error<ShapeError>([&] { loader.start_epoch(-1); }, {"epoch -1"});
-  expect_error<ShapeError>([&] { loader.start_epoch(std::int64_t{1} << 32); }, {"epoch"});
-  expect_error<ShapeError>([&] { loader.start_epoch(0, 3); }, {"step 3 of 2"});
-  expect_error<ShapeError>([&] { loader.start_epoch(0, -1); }, {"step -1 of 2"});
+  EXPECT_TRUE(throws<ShapeError>([&] { loader.start_epoch(-1); }, {"epoch -1"}));
+  EXPECT_TRUE(throws<ShapeError>([&] { loader.start_epoch(std::int64_t{1} << 32); }, {"epoch"}));
+  EXPECT_TRUE(throws<ShapeError>([&] { loader.start_epoch(0, 3); }, {"step 3 of 2"}));
+  EXPECT_TRUE(throws<ShapeError>([&] { loader.start_epoch(0, -1); }, {"step -1 of 2"}));
 }
 
 }  // namespace

@@ -11,10 +11,14 @@
 #include <set>
 
 #include "kernels/error.h"
-#include "tests/data/temp_folder.h"
+#include "tests/support/errors.h"
+#include "tests/support/temp_folder.h"
 
 namespace msd {
 namespace {
+
+using test::TempFolder;
+using test::throws;
 
 Dataset data_of(std::int64_t size, const std::string& name = "toy") {
   Dataset data;
@@ -81,8 +85,8 @@ TEST(Split, RefusesAHoldoutThatLeavesNothing) {
   const Dataset data = data_of(10);
   for (const std::int64_t holdout : {-1, 10, 11}) {
     for (const HoldoutMode mode : {HoldoutMode::random, HoldoutMode::last}) {
-      expect_error<ConfigError>([&] { make_split(data, holdout, mode, 1); },
-                                {"--holdout " + std::to_string(holdout), "of 10", "0 to 9"});
+      EXPECT_TRUE(throws<ConfigError>([&] { make_split(data, holdout, mode, 1); },
+                                      {"--holdout " + std::to_string(holdout), "of 10", "0 to 9"}));
     }
   }
 }
@@ -102,7 +106,7 @@ TEST(Split, SavesAndLoads) {
   EXPECT_EQ(file.at("dataset"), "toy");
   EXPECT_EQ(file.at("size"), 100);
   EXPECT_EQ(file.at("fingerprint"), data.fingerprint);
-  const std::filesystem::directory_iterator files(folder.path());
+  const std::filesystem::directory_iterator files(folder.path().string());
   EXPECT_EQ(std::distance(begin(files), end(files)), 1) << "a partial file was left";
 }
 
@@ -111,21 +115,22 @@ TEST(Split, RefusesAnotherDataSetByName) {
   const std::string path = folder.path("split.json");
   const Dataset data = data_of(100);
   save_split(path, data, make_split(data, 10, HoldoutMode::last, 5));
-  expect_error<ConfigError>([&] { load_split(path, data_of(100, "cifar10")); },
-                            {path, "toy (100", "cifar10 (100"});
-  expect_error<ConfigError>([&] { load_split(path, data_of(101)); }, {"toy (100", "toy (101"});
+  EXPECT_TRUE(throws<ConfigError>([&] { load_split(path, data_of(100, "cifar10")); },
+                                  {path, "toy (100", "cifar10 (100"}));
+  EXPECT_TRUE(
+      throws<ConfigError>([&] { load_split(path, data_of(101)); }, {"toy (100", "toy (101"}));
   Dataset changed = data_of(100);
   changed.train.images[5] ^= 1;
   changed.fingerprint = fingerprint(changed.train, changed.test);
-  expect_error<ConfigError>([&] { load_split(path, changed); },
-                            {data.fingerprint, changed.fingerprint});
+  EXPECT_TRUE(throws<ConfigError>([&] { load_split(path, changed); },
+                                  {data.fingerprint, changed.fingerprint}));
 }
 
 TEST(Split, RefusesFilesThatAreNoSplit) {
   const TempFolder folder;
   const Dataset data = data_of(10);
-  expect_error<IoError>([&] { load_split(folder.path("none.json"), data); },
-                        {folder.path("none.json"), "No such file"});
+  EXPECT_TRUE(throws<IoError>([&] { load_split(folder.path("none.json"), data); },
+                              {folder.path("none.json"), "No such file"}));
   const nlohmann::json good = {
       {"format", "msd-split"},           {"version", 1},     {"dataset", data.name}, {"size", 10},
       {"fingerprint", data.fingerprint}, {"holdout", {2, 5}}};
@@ -133,7 +138,7 @@ TEST(Split, RefusesFilesThatAreNoSplit) {
             (std::vector<std::int64_t>{2, 5}));
   const auto refuse = [&](const std::string& text, const std::string& part) {
     const std::string path = folder.write("s.json", text);
-    expect_error<FormatError>([&] { load_split(path, data); }, {path, part});
+    EXPECT_TRUE(throws<FormatError>([&] { load_split(path, data); }, {path, part}));
   };
   refuse("", "parse error");
   refuse("{\"format\": \"msd-split\"", "parse error");
@@ -165,8 +170,8 @@ TEST(Split, SaysWhenItCannotWrite) {
   const TempFolder folder;
   const Dataset data = data_of(10);
   const std::string path = folder.path("no/such/folder.json");
-  expect_error<IoError>([&] { save_split(path, data, make_split(data, 1, HoldoutMode::last, 1)); },
-                        {path});
+  EXPECT_TRUE(throws<IoError>(
+      [&] { save_split(path, data, make_split(data, 1, HoldoutMode::last, 1)); }, {path}));
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -28,6 +30,17 @@ class TempFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  std::string path(const std::string& name) const { return (path_ / name).string(); }
+
+  /// Writes a file, making its folders; returns its path. Bytes: a contiguous range of bytes.
+  template <typename Bytes>
+  std::string write(const std::string& name, const Bytes& bytes) const {
+    std::filesystem::create_directories((path_ / name).parent_path());
+    std::ofstream out(path_ / name, std::ios::binary);
+    out.write(reinterpret_cast<const char*>(std::data(bytes)),
+              static_cast<std::streamsize>(std::size(bytes)));
+    return path(name);
+  }
 
   /// Names in the folder, sorted.
   std::vector<std::string> list() const {
