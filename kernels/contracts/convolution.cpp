@@ -5,14 +5,19 @@
 
 #include "kernels/cpu/conv_limits.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/cuda/weight_gradient_cut.h"
 #include "kernels/error.h"
 
 namespace msd {
 
 std::int64_t conv_backward_weight_workspace_bytes(const ConvGeometry& geometry, std::int64_t n,
                                                   std::int64_t h, std::int64_t w, DType dtype) {
-  return cpu::weight_gradient_chunks(geometry, n, h, w) *
-         cpu::weight_gradient_partial_elems(geometry) * size_bytes(accumulator_of(dtype));
+  const std::int64_t cpu_elems =
+      cpu::weight_gradient_chunks(geometry, n, h, w) * cpu::weight_gradient_partial_elems(geometry);
+  const std::int64_t rows = n * geometry.out_size(h) * geometry.out_size(w);
+  const cuda::WeightGradientCut cut = cuda::weight_gradient_cut(geometry, rows);
+  const std::int64_t cuda_elems = dtype == DType::f64 ? 0 : cut.splits * cut.partial_elems;
+  return std::max(cpu_elems, cuda_elems) * size_bytes(accumulator_of(dtype));
 }
 
 namespace cpu {
@@ -49,4 +54,33 @@ std::int64_t weight_gradient_partial_elems(const ConvGeometry& g) {
 }
 
 }  // namespace cpu
+
+namespace cuda {
+
+WeightGradientCut weight_gradient_cut(const ConvGeometry& g, std::int64_t rows) {
+  constexpr std::int64_t kBlocks = 256;         // of a problem, to fill a GPU
+  constexpr std::int64_t kLeastRows = 256;      // worth a block
+  constexpr std::int64_t kSplitUnit = 64;       // the most rows of a slice
+  constexpr std::int64_t kMostElems = 2 << 20;  // of all splits, where there is more than one
+  WeightGradientCut cut;
+  cut.tile = 0;
+  while (cut.tile < kWeightGradientTiles - 1 && g.cout > kWeightGradientTile[cut.tile].outs) {
+    ++cut.tile;
+  }
+  const WeightGradientTile& tile = kWeightGradientTile[cut.tile];
+  cut.groups = g.kernel * g.kernel * ceil_div(g.cin, kGroupChannels);
+  // Tiles alike in size, of pairs of groups.
+  cut.tile_groups = round_up(ceil_div(cut.groups, ceil_div(cut.groups, tile.groups)), 2);
+  cut.group_tiles = ceil_div(cut.groups, cut.tile_groups);
+  cut.out_tiles = ceil_div(g.cout, tile.outs);
+  cut.partial_elems = g.weight_elems() + g.cout;
+  const std::int64_t wanted =
+      std::min(ceil_div(rows, kLeastRows), ceil_div(kBlocks, cut.group_tiles * cut.out_tiles));
+  const std::int64_t fitting = std::min(wanted, kMostElems / cut.partial_elems);
+  cut.split_rows = round_up(ceil_div(rows, std::max<std::int64_t>(fitting, 1)), kSplitUnit);
+  cut.splits = rows == 0 ? 0 : ceil_div(rows, cut.split_rows);
+  return cut;
+}
+
+}  // namespace cuda
 }  // namespace msd

@@ -76,6 +76,8 @@ struct ConvBackwardWeightArgs {
   void check() const;
 };
 
+/// Enough for every backend: at most 8 copies of dw with its rows padded, or 8 MiB where that is
+/// more.
 std::int64_t conv_backward_weight_workspace_bytes(const ConvGeometry& geometry, std::int64_t n,
                                                   std::int64_t h, std::int64_t w, DType dtype);
 

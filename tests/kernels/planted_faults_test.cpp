@@ -196,6 +196,47 @@ TEST(PlantedFaults, ConvForward) {
   }
 }
 
+// As above; with stride 2 the largest phase has 4 taps and the last block has rows.
+TEST(PlantedFaults, ConvBackwardData) {
+  for (const std::int64_t cin : {6, 12, 24, 40}) {
+    const ConvGeometry g{cin, 20, 3, cin == 6 || cin == 40 ? 2 : 1, 1};
+    Operand<float> dx(1, 12, 13, cin);
+    Operand<float> dy(1, g.out_size(12), g.out_size(13), g.cout, {cin == 12 ? 1 : 0, 0});
+    Operand<float> weight = Operand<float>::vector(g.weight_elems());
+    Operand<float> packed = Operand<float>::vector(conv_packed_elems(g, ConvPass::backward_data));
+    dy.random(1), weight.random(2);
+    inspect([&](ExecutionContext& context, Outputs& out) {
+      packed.poison(), dx.random(3);
+      const ConvPackArgs pack{weight.data(), packed.data(), g, ConvPass::backward_data, DType::f32};
+      conv_pack(context, {&pack, 1});
+      const ConvBackwardDataArgs args{dy.view(), packed.data(), dx.view(), g, cin == 24};
+      conv_backward_data(context, {&args, 1});
+      out.keep("packed", packed), out.keep("dx", dx);
+    });
+  }
+}
+
+// Four slices of rows or more in each of two splits, whole tiles of groups; the four tiles.
+TEST(PlantedFaults, ConvBackwardWeight) {
+  for (const std::int64_t cout : {6, 12, 24, 40}) {
+    const std::int64_t stride = cout == 12 ? 2 : 1, size = 13 * stride;
+    const ConvGeometry g{cout == 40 ? 40 : 20, cout, 3, stride, 1};
+    Operand<float> x(2, size, size, g.cin, {cout == 24 ? 1 : 0, 0}), dy(2, 13, 13, cout);
+    Operand<float> dw = Operand<float>::vector(g.weight_elems());
+    Operand<float> dbias = Operand<float>::vector(cout);
+    const std::int64_t bytes = conv_backward_weight_workspace_bytes(g, 2, size, size, DType::f32);
+    Operand<float> workspace = Operand<float>::vector(bytes / 4);
+    x.random(1), dy.random(2);
+    inspect([&](ExecutionContext& context, Outputs& out) {
+      dw.poison(), dbias.poison(), workspace.poison();
+      const ConvBackwardWeightArgs args{x.view(), dy.view(),        dw.data(), dbias.data(),
+                                        g,        workspace.data(), bytes};
+      conv_backward_weight(context, {&args, 1});
+      out.keep("dw", dw), out.keep("dbias", dbias);
+    });
+  }
+}
+
 TEST(PlantedFaults, FiniteCheck) {
   Operand<float> data = Operand<float>::vector(40000);
   data.random(1);

@@ -190,5 +190,70 @@ TEST_F(ConvForwardTensorCores, Bf16RoundsTheFactorsAndTheResult) {
   }
 }
 
+/// Runs op(context, outputs, x, y, weight) with allow_tf32 on random factors and without it on the
+/// same factors rounded, which leaves nothing for the small parts: what it keeps must be equal.
+template <typename Op>
+AssertionResult equals_f32_of_rounded(const Case& c, Op op) {
+  const auto operands = [&](bool are_rounded, ExecutionContext& context, Outputs& outputs) {
+    Operand<float> x(c.n, c.h, c.w, c.g.cin, {c.first_channel, 5});
+    Operand<float> y(c.n, c.g.out_size(c.h), c.g.out_size(c.w), c.g.cout, {1, 2});
+    Operand<float> weight = Operand<float>::vector(c.g.weight_elems());
+    const auto fill = [&](Operand<float>& operand, std::uint64_t seed) {
+      const std::vector<float> values = random_floats(operand.elems(), seed);
+      operand.set(are_rounded ? each(values, to_tf32) : values);
+    };
+    fill(x, 1), fill(y, 2), fill(weight, 3);
+    return op(context, outputs, x, y, weight);
+  };
+  return on_every_backend([&](ExecutionContext& context, Outputs& outputs) -> AssertionResult {
+    cuda::Context tf32 = *context.cuda;
+    tf32.allow_tf32 = true;
+    ExecutionContext with_tf32 = context;
+    with_tf32.cuda = &tf32;
+    if (AssertionResult result = operands(false, with_tf32, outputs); !result) return result;
+    Outputs of_rounded;
+    if (AssertionResult result = operands(true, context, of_rounded); !result) return result;
+    return outputs.identical(of_rounded);
+  });
+}
+
+class ConvBackwardDataTensorCores : public OpTest {};
+TEST_F(ConvBackwardDataTensorCores, Tf32RoundsTheFactorsOnly) {
+  for (const Case& c : kCases) {
+    EXPECT_TRUE(equals_f32_of_rounded(c, [&](ExecutionContext& context, Outputs& outputs,
+                                             Operand<float>& x, Operand<float>& y,
+                                             Operand<float>& weight) {
+      Operand<float> packed = weight.vector(conv_packed_elems(c.g, ConvPass::backward_data));
+      const ConvPackArgs pack{weight.data(), packed.data(), c.g, ConvPass::backward_data,
+                              DType::f32};
+      conv_pack(context, {&pack, 1});
+      x.poison();
+      const ConvBackwardDataArgs args{y.view(), packed.data(), x.view(), c.g, false};
+      conv_backward_data(context, {&args, 1});
+      outputs.keep("dx", x);
+      return x.written();
+    })) << c.g.cin;
+  }
+}
+
+class ConvBackwardWeightTensorCores : public OpTest {};
+TEST_F(ConvBackwardWeightTensorCores, Tf32RoundsTheFactorsOnly) {
+  for (const Case& c : kCases) {
+    EXPECT_TRUE(equals_f32_of_rounded(c, [&](ExecutionContext& context, Outputs& outputs,
+                                             Operand<float>& x, Operand<float>& y,
+                                             Operand<float>& weight) {
+      const std::int64_t bytes =
+          conv_backward_weight_workspace_bytes(c.g, c.n, c.h, c.w, DType::f32);
+      Operand<float> workspace = weight.vector(bytes / 4);
+      weight.poison();
+      const ConvBackwardWeightArgs args{x.view(), y.view(),         weight.data(), nullptr,
+                                        c.g,      workspace.data(), bytes};
+      conv_backward_weight(context, {&args, 1});
+      outputs.keep("dw", weight);
+      return weight.written();
+    })) << c.g.cout;
+  }
+}
+
 }  // namespace
 }  // namespace msd::test

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+// The kernel of conv_forward and conv_backward_data (implicit_gemm.cuh): target rows (M) x output
+//   channels (N), summed over taps and input channels (K). The gathered matrix exists only as tiles
+//   in shared memory.
+// A block of 4 warps makes a tile of kRows target rows of one phase by kChannels output channels. K
+//   goes by in slices of 64 bytes a row (16 floats, 32 bf16) of one tap, kStages of them in flight;
+//   pixels outside the image, channels past the last and rows past the last arrive as zeros.
+//   Everything up to the multiplication is the same bytes for float and bf16: ldmatrix takes
+//   16-byte rows of both.
+// Accumulation: float, K in one order, whatever n and the place in the batch.
+// Launch: blocks of 128 threads; channels vary fastest, then phases, then rows: blocks that read
+//   the same rows, or write to the same lines, run together and meet in L2.
+// Never ran on a GPU yet.
+#include "kernels/cuda/implicit_gemm.cuh"
+
+#include "kernels/cuda/conv_layout.h"
+#include "kernels/cuda/group.cuh"
+#include "kernels/cuda/tensor_core.cuh"
+
+namespace msd::cuda {
+namespace {
+
+/// The tile of a block: 16*kRowTiles rows of each of 4 warps, 8*kChannelTiles channels.
+template <int kRowTiles_, int kChannelTiles_>
+struct GemmTile {
+  static constexpr int kRowTiles = kRowTiles_, kChannelTiles = kChannelTiles_;
+  static constexpr int kThreads = 128, kWarps = kThreads / kWarpSize;
+  static constexpr int kRows = kWarps * 16 * kRowTiles, kChannels = 8 * kChannelTiles;
+  static constexpr int kStages = 3;
+};
+
+constexpr int kSliceBytes = 64;
+constexpr int kSliceChunks = kSliceBytes / kChunkBytes;
+/// 8 rows 80 bytes apart lie in different banks for ldmatrix.
+constexpr int kRowChunks = kSliceChunks + 1;
+constexpr int kStepBytes = 32;  // of K, that one matrix instruction takes
+
+/// One axis of a phase: target positions first, first + step, ...; the source's coordinate under
+/// position p and tap t is source + p*source_step + t.
+struct PhaseAxis {
+  int first, positions, source, taps;
+  int weight_tap, weight_step;  // the weight of tap t is weight_tap + t*weight_step
+
+  template <typename T>
+  MSD_DEVICE PhaseAxis(const GemmProblem<T>& p, int phase, int target_size)
+      : first(phase),
+        positions((target_size - phase + p.target_step() - 1) / p.target_step()),
+        source(-p.padding),
+        taps(p.kernel),
+        weight_tap(0),
+        weight_step(1) {
+    if (!p.transposed) return;
+    // Position i reads output o with weight k where i + padding = o*stride + k. Rising outputs have
+    // falling weights.
+    const int shifted = phase + p.padding;
+    const int least = shifted % p.stride;
+    taps = least < p.kernel ? (p.kernel - least + p.stride - 1) / p.stride : 0;
+    source = shifted / p.stride - (taps - 1);
+    weight_tap = least + (taps - 1) * p.stride;
+    weight_step = -p.stride;
+  }
+};
+
+/// The target's positions of one phase; rows are those of all images.
+struct Phase {
+  PhaseAxis y, x;
+  std::int64_t rows;
+
+  template <typename T>
+  MSD_DEVICE Phase(const GemmProblem<T>& p, int index)
+      : y(p, index / p.target_step(), p.target_h),
+        x(p, index % p.target_step(), p.target_w),
+        rows(p.n * y.positions * x.positions) {}
+  MSD_DEVICE int image_positions() const { return y.positions * x.positions; }
+};
+
+/// Where K stands: a slice of the input channels at one tap.
+struct SlicePosition {
+  int tap_y = 0, tap_x = 0, channel = 0;  // the slice's first
+
+  template <typename T>
+  MSD_DEVICE void advance(const GemmProblem<T>& p, const Phase& phase) {
+    channel += kSliceBytes / static_cast<int>(sizeof(T));
+    if (channel < p.ins) return;
+    channel = 0;
+    if (++tap_x < phase.x.taps) return;
+    tap_x = 0;
+    ++tap_y;
+  }
+};
+
+/// What one thread brings to a tile: chunk threadIdx % 4 of every 32nd row.
+template <typename T, typename Tile>
+class TileLoader {
+ public:
+  MSD_DEVICE TileLoader(const GemmProblem<T>& p, const Phase& phase, std::int64_t first_row,
+                        int first_channel)
+      : p_(p),
+        phase_(phase),
+        chunk_(static_cast<int>(threadIdx.x) % kSliceChunks),
+        row_(static_cast<int>(threadIdx.x) / kSliceChunks),
+        first_channel_(first_channel) {
+    MSD_UNROLL for (int i = 0; i < kRowsEach; ++i) {
+      const std::int64_t row = first_row + row_ + i * kRowStep;
+      image_[i] = p.source;
+      y_[i] = x_[i] = kOutside;
+      if (row >= phase.rows) continue;
+      const std::int64_t n = row / phase.image_positions();
+      const int position = static_cast<int>(row - n * phase.image_positions());
+      image_[i] = p.source + n * p.source_h * p.source_w * p.source_pitch;
+      y_[i] = position / phase.x.positions * p.source_step() + phase.y.source;
+      x_[i] = position % phase.x.positions * p.source_step() + phase.x.source;
+    }
+  }
+
+  /// Starts the copies of the slice at the loader's position and moves on to the next.
+  MSD_DEVICE void load(Chunk* rows, Chunk* channels) {
+    constexpr int kChunkElems = kChunkBytes / static_cast<int>(sizeof(T));
+    const int channel = position_.channel + chunk_ * kChunkElems;
+    const int bytes = chunk_bytes<T>(p_.ins - channel);
+    MSD_UNROLL for (int i = 0; i < kRowsEach; ++i) {
+      const int y = y_[i] + position_.tap_y, x = x_[i] + position_.tap_x;
+      const bool inside = y >= 0 && y < p_.source_h && x >= 0 && x < p_.source_w && bytes > 0;
+      const T* from =
+          inside ? image_[i] + (std::int64_t{y} * p_.source_w + x) * p_.source_pitch + channel
+                 : p_.source;
+      copy_chunk(rows + (row_ + i * kRowStep) * kRowChunks + chunk_, from, inside ? bytes : 0,
+                 p_.copy_bytes);
+    }
+    const int tap =
+        weight_tap(phase_.y, position_.tap_y) * p_.kernel + weight_tap(phase_.x, position_.tap_x);
+    for (int row = row_; row < Tile::kChannels; row += kRowStep) {
+      const int out = first_channel_ + row;
+      const bool live = out < p_.outs && channel < p_.weight_row_elems;
+      const T* from =
+          live ? p_.weight + (std::int64_t{tap} * p_.outs + out) * p_.weight_row_elems + channel
+               : p_.weight;
+      copy_async<kChunkBytes>(channels + row * kRowChunks + chunk_, from, live);
+    }
+    position_.advance(p_, phase_);
+  }
+
+ private:
+  static constexpr int kRowStep = Tile::kThreads / kSliceChunks;
+  static constexpr int kRowsEach = Tile::kRows / kRowStep;
+  static constexpr int kOutside = -0x40000000;  // no tap brings it into the image
+
+  MSD_DEVICE static int weight_tap(const PhaseAxis& axis, int tap) {
+    return axis.weight_tap + tap * axis.weight_step;
+  }
+
+  const GemmProblem<T>& p_;
+  const Phase& phase_;
+  int chunk_, row_, first_channel_;
+  SlicePosition position_;
+  const T* image_[kRowsEach];        // of each row
+  int y_[kRowsEach], x_[kRowsEach];  // the pixel under tap 0, 0
+};
+
+/// One warp's sums over the tile.
+template <MathMode kMode, typename Tile>
+class WarpTile {
+ public:
+  /// Adds the products of a slice, of which the first `bytes` of each row count.
+  MSD_DEVICE void add(const Chunk* rows, const Chunk* channels, int bytes) {
+    const int lane = lane_index();
+    const Chunk* mine = rows + (first_row() + lane % 16) * kRowChunks;
+    for (int step = 0; step * kStepBytes < bytes; ++step) {
+      std::uint32_t a[Tile::kRowTiles][4];
+      MSD_UNROLL for (int m = 0; m < Tile::kRowTiles; ++m) {
+        load_matrix_x4(a[m], mine + m * 16 * kRowChunks + 2 * step + lane / 16);
+      }
+      MSD_UNROLL for (int n = 0; n < Tile::kChannelTiles; n += 2) {
+        std::uint32_t b[4];  // halves of K of channel tile n, then of the next
+        const int row = Tile::kChannelTiles == 1 ? lane % 8 : n * 8 + lane / 16 * 8 + lane % 8;
+        load_matrix_x4(b, channels + row * kRowChunks + 2 * step + lane / 8 % 2);
+        MSD_UNROLL for (int m = 0; m < Tile::kRowTiles; ++m) {
+          multiply<kMode>(sums_[m][n], a[m], {b[0], b[1]});
+          if constexpr (Tile::kChannelTiles > 1)
+            multiply<kMode>(sums_[m][n + 1], a[m], {b[2], b[3]});
+        }
+      }
+    }
+  }
+
+  /// For each of this lane's rows, counted from the tile's first: target = target_of(row), and
+  /// where that isn't null store(target, channel, sum) for each of its sums.
+  template <typename TargetOf, typename Store>
+  MSD_DEVICE void for_each(TargetOf target_of, Store store) const {
+    const int lane = lane_index();
+    MSD_UNROLL for (int m = 0; m < Tile::kRowTiles; ++m) {
+      MSD_UNROLL for (int half = 0; half < 2; ++half) {
+        auto* target = target_of(first_row() + m * 16 + half * 8 + lane / 4);
+        if (target == nullptr) continue;
+        MSD_UNROLL for (int n = 0; n < Tile::kChannelTiles; ++n) {
+          MSD_UNROLL for (int i = 0; i < 2; ++i) {
+            store(target, n * 8 + lane % 4 * 2 + i, sums_[m][n][half * 2 + i]);
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  MSD_DEVICE static int first_row() {
+    return static_cast<int>(threadIdx.x) / kWarpSize * 16 * Tile::kRowTiles;
+  }
+  float sums_[Tile::kRowTiles][Tile::kChannelTiles][4] = {};
+};
+
+/// The block's tile of sums: of the phase's rows from first_row and channels from first_channel.
+template <MathMode kMode, typename Tile, typename T>
+MSD_DEVICE WarpTile<kMode, Tile> tile_of_sums(const GemmProblem<T>& p, const Phase& phase,
+                                              std::int64_t first_row, int first_channel) {
+  constexpr int kRowsStage = Tile::kRows * kRowChunks;
+  constexpr int kChannelsStage = Tile::kChannels * kRowChunks;
+  // Behind the last row there is no gap.
+  MSD_SHARED(Chunk, rows, Tile::kStages * kRowsStage - 1);
+  MSD_SHARED(Chunk, channels, Tile::kStages * kChannelsStage - 1);
+  TileLoader<T, Tile> loader(p, phase, first_row, first_channel);
+  WarpTile<kMode, Tile> sums;
+  constexpr int kSliceElems = kSliceBytes / static_cast<int>(sizeof(T));
+  const int slices = phase.y.taps * phase.x.taps * ((p.ins + kSliceElems - 1) / kSliceElems);
+  SlicePosition position;
+  for_each_slice<Tile::kStages>(
+      slices,
+      [&](int stage) { loader.load(rows + stage * kRowsStage, channels + stage * kChannelsStage); },
+      [&](int stage) {
+        const int left = (p.ins - position.channel) * static_cast<int>(sizeof(T));
+        sums.add(rows + stage * kRowsStage, channels + stage * kChannelsStage,
+                 left < kSliceBytes ? left : kSliceBytes);
+        position.advance(p, phase);
+      });
+  return sums;
+}
+
+template <typename Tile, typename T>
+__host__ __device__ std::int64_t channel_blocks(const GemmProblem<T>& p) {
+  return (p.outs + Tile::kChannels - 1) / Tile::kChannels;
+}
+/// As many for each phase as the first has, which has most rows.
+template <typename Tile, typename T>
+std::int64_t blocks(const GemmProblem<T>& p) {
+  const std::int64_t step = p.target_step();
+  const std::int64_t rows = p.n * ceil_div(p.target_h, step) * ceil_div(p.target_w, step);
+  return ceil_div(rows, Tile::kRows) * step * step * channel_blocks<Tile>(p);
+}
+
+template <MathMode kMode, typename Tile, typename T>
+__global__ void __launch_bounds__(Tile::kThreads)
+    implicit_gemm_kernel(const __grid_constant__ ProblemTable<GemmProblem<T>> table) {
+  const BlockTask task = block_task(table);
+  const GemmProblem<T>& p = table.problems[task.problem];
+  const auto channel_tiles = static_cast<unsigned>(channel_blocks<Tile>(p));
+  const auto phases = static_cast<unsigned>(p.target_step() * p.target_step());
+  const int first_channel = static_cast<int>(task.index % channel_tiles) * Tile::kChannels;
+  const unsigned tile = task.index / channel_tiles;
+  const Phase phase(p, static_cast<int>(tile % phases));
+  const std::int64_t first_row = std::int64_t{tile / phases} * Tile::kRows;
+  if (first_row >= phase.rows) return;
+  if (p.accumulate && phase.y.taps * phase.x.taps == 0) return;
+  const auto sums = tile_of_sums<kMode, Tile>(p, phase, first_row, first_channel);
+  sums.for_each(
+      [&](int tile_row) -> T* {
+        const std::int64_t row = first_row + tile_row;
+        if (row >= phase.rows) return nullptr;
+        if (phases == 1) return p.target + row * p.target_pitch;
+        const std::int64_t n = row / phase.image_positions();
+        const int position = static_cast<int>(row - n * phase.image_positions());
+        const int y = phase.y.first + position / phase.x.positions * p.target_step();
+        const int x = phase.x.first + position % phase.x.positions * p.target_step();
+        return p.target + ((n * p.target_h + y) * p.target_w + x) * p.target_pitch;
+      },
+      [&](T* target, int tile_channel, float sum) {
+        const int channel = first_channel + tile_channel;
+        if (channel >= p.outs) return;
+        if (p.bias != nullptr) sum += p.bias[channel];
+        if (p.relu && sum < 0.0f) sum = 0.0f;
+        if (p.accumulate) sum += widen(target[channel]);
+        target[channel] = narrow<T>(sum);
+      });
+}
+
+/// The problems with lowest <= outs <= highest in one launch.
+template <MathMode kMode, typename Tile, typename T>
+void run(const Context& context, std::span<const GemmProblem<T>> problems, int lowest,
+         int highest) {
+  in_batches<GemmProblem<T>>(
+      context, problems,
+      [&](const GemmProblem<T>& p) { return p.outs >= lowest && p.outs <= highest; },
+      [](const GemmProblem<T>& p, void*) { return p; },
+      [&](std::span<const GemmProblem<T>> alike) {
+        launch_over(context, implicit_gemm_kernel<kMode, Tile, T>, alike, Tile::kThreads,
+                    blocks<Tile, T>);
+      });
+}
+
+template <MathMode kMode, typename T>
+void run_all_tiles(const Context& context, std::span<const GemmProblem<T>> problems) {
+  run<kMode, GemmTile<2, 1>>(context, problems, 1, 8);
+  run<kMode, GemmTile<2, 2>>(context, problems, 9, 16);
+  run<kMode, GemmTile<2, 4>>(context, problems, 17, 32);
+  run<kMode, GemmTile<1, 8>>(context, problems, 33, 0x7FFFFFFF);
+}
+
+}  // namespace
+
+template <typename T>
+void implicit_gemm(const Context& context, std::span<const GemmProblem<T>> problems) {
+  for (const GemmProblem<T>& p : problems) {
+    narrowed("convolution", std::int64_t{p.target_h} * p.target_w);
+  }
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    run_all_tiles<MathMode::bf16>(context, problems);
+  } else if (context.allow_tf32) {
+    run_all_tiles<MathMode::tf32>(context, problems);
+  } else {
+    run_all_tiles<MathMode::tf32x3>(context, problems);
+  }
+}
+template void implicit_gemm(const Context&, std::span<const GemmProblem<float>>);
+template void implicit_gemm(const Context&, std::span<const GemmProblem<bfloat16>>);
+
+}  // namespace msd::cuda
