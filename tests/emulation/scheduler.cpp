@@ -67,6 +67,9 @@ Fiber host;
 unsigned current = 0;  // index of the running thread
 
 Thread& self() { return threads[current]; }
+bool same(const Site& a, const Site& b) {
+  return a.line == b.line && (a.file == b.file || __builtin_strcmp(a.file, b.file) == 0);
+}
 Warp& own_warp() { return warps[current / 32]; }
 
 void resume(unsigned index, bool leaving) {
@@ -212,7 +215,7 @@ void block_barrier(Site site) {
          site.file, site.line, wait.operation, wait.site.file, wait.site.line);
   }
   if (block.at_barrier == 0) block.barrier = site;
-  if (site.line != block.barrier.line || __builtin_strcmp(site.file, block.barrier.file) != 0) {
+  if (!same(site, block.barrier)) {
     fail("divergent barrier: thread %u is in block_sync at %s:%d, %u threads at %s:%d", current,
          site.file, site.line, block.at_barrier, block.barrier.file, block.barrier.line);
   }
@@ -243,8 +246,7 @@ void warp_collective(const char* operation, Site site, Compute compute, const vo
   }
   if (warp.arrived == 0) warp.wait = {operation, site};
   const Wait& first = warp.wait;
-  if (first.operation != operation || first.site.line != site.line ||
-      __builtin_strcmp(first.site.file, site.file) != 0) {
+  if (first.operation != operation || !same(first.site, site)) {
     fail("thread %u is in %s at %s:%d, but lanes 0x%x of its warp in %s at %s:%d", current,
          operation, site.file, site.line, warp.arrived, first.operation, first.site.file,
          first.site.line);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The CUDA bodies on the emulated device, in every order of threads, with several seeds and with
 // both kinds of poison: 24 ways. A problem whose first run took more than kFewThreads threads, or
-// that comes after a test's first kTestThreads, runs in four: each order once, both poisons. Under
+// that comes after a test's first kTestThreads, runs in four: each order once, both poisons. One
+// after the first kLongTestThreads runs in two, in the orders that show most. Under
 // TSan, whose verdict does not depend on the order and for which a block of 256 threads takes
 // milliseconds, one way must do.
 #include <gtest/gtest.h>
@@ -21,7 +22,7 @@ namespace {
 
 using emulation::Order;
 
-constexpr std::int64_t kFewThreads = 5000, kTestThreads = 60000;
+constexpr std::int64_t kFewThreads = 5000, kTestThreads = 60000, kLongTestThreads = 150000;
 constexpr std::size_t kPoisonedBytes = 64 << 10;  // of each problem's share of the workspace
 
 const char* name(Order order) {
@@ -97,6 +98,10 @@ std::vector<emulation::Settings> few_ways() {
           {Order::reverse, 4, 0x00}};
 }
 
+[[maybe_unused]] std::vector<emulation::Settings> two_ways() {
+  return {{Order::random, 3, 0xFF}, {Order::unfair, 2, 0x00}};
+}
+
 /// Threads the test at hand has run so far.
 [[maybe_unused]] std::int64_t threads_of_test() {
   static const testing::TestInfo* test = nullptr;
@@ -111,7 +116,8 @@ std::vector<emulation::Settings> first_ways() {
 #if defined(__SANITIZE_THREAD__)
   return {{Order::unfair, 1, 0xFF}};
 #else
-  return threads_of_test() < kTestThreads ? many_ways() : few_ways();
+  const std::int64_t so_far = threads_of_test();
+  return so_far < kTestThreads ? many_ways() : so_far < kLongTestThreads ? few_ways() : two_ways();
 #endif
 }
 

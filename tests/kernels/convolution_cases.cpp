@@ -127,7 +127,7 @@ std::vector<Case> network_cases() {
 
 std::vector<Case> batch_cases() {
   std::vector<Case> cases = network_cases();
-  for (Case& c : cases) c.n = c.h > 16 ? 3 : 7;
+  for (Case& c : cases) c.n = c.h > 4 ? 3 : 7;
   return cases;
 }
 
