@@ -146,16 +146,25 @@ struct ConvShape {
   ConvGeometry g;
 };
 
-void conv_forward(benchmark::State& state, const ConvShape& s, DType dtype, bool tf32) {
+enum class Conv { forward, backward_data, backward_weight };
+const char* name(Conv op) {
+  return op == Conv::forward         ? "conv_forward"
+         : op == Conv::backward_data ? "conv_backward_data"
+                                     : "conv_backward_weight";
+}
+
+void convolution(benchmark::State& state, Conv op, const ConvShape& s, DType dtype, bool tf32) {
   Gpu gpu;
   gpu.allow_tf32(tf32);
   const std::int64_t out = s.g.out_size(s.size), bytes_each = msd::size_bytes(dtype);
-  // A 1x1 reads a prefix of a wider feature buffer, as in a network.
+  // A 1x1 reads a prefix of a wider feature buffer, as in a network, and adds to its gradient.
   const std::int64_t x_pitch = msd::row_pitch(s.g.kernel == 1 ? s.g.cin + 24 : s.g.cin, dtype);
   const std::int64_t y_pitch = msd::row_pitch(s.g.cout, dtype);
   const std::int64_t x_rows = s.n * s.size * s.size, y_rows = s.n * out * out;
+  const bool accumulate = op == Conv::backward_data && s.g.kernel == 1;
   const std::int64_t bytes =
-      bytes_each * (x_rows * s.g.cin + y_rows * s.g.cout + s.g.weight_elems());
+      bytes_each * (x_rows * s.g.cin * (accumulate ? 2 : 1) + y_rows * s.g.cout) +
+      s.g.weight_elems() * (op == Conv::backward_weight ? 4 : bytes_each);
   const std::int64_t sets = sets_of(state, bytes);
   std::vector<Memory> x, y;
   for (std::int64_t i = 0; i < sets; ++i) {
@@ -163,16 +172,29 @@ void conv_forward(benchmark::State& state, const ConvShape& s, DType dtype, bool
     y.push_back(random_memory(y_rows * y_pitch, dtype));
   }
   const Memory weight = random_memory(s.g.weight_elems(), DType::f32);
-  const Memory packed = random_memory(conv_packed_elems(s.g, ConvPass::forward), dtype);
-  const msd::ConvPackArgs pack{weight.get(), packed.get(), s.g, ConvPass::forward, dtype};
+  const ConvPass pass = op == Conv::forward ? ConvPass::forward : ConvPass::backward_data;
+  const Memory packed = random_memory(conv_packed_elems(s.g, pass), dtype);
+  const msd::ConvPackArgs pack{weight.get(), packed.get(), s.g, pass, dtype};
   msd::conv_pack(gpu.context(), {&pack, 1});
+  const std::int64_t workspace_bytes =
+      msd::conv_backward_weight_workspace_bytes(s.g, s.n, s.size, s.size, dtype);
+  const Memory workspace = random_memory(workspace_bytes / 4, DType::f32);
   const double mul_adds = static_cast<double>(y_rows * s.g.weight_elems());
   measure(state, gpu, sets, bytes, mul_adds, [&](std::int64_t set) {
     const auto i = static_cast<std::size_t>(set);
-    const msd::ConvForwardArgs args{
-        View{x[i].get(), dtype, s.n, s.size, s.size, s.g.cin, x_pitch}, packed.get(), nullptr,
-        View{y[i].get(), dtype, s.n, out, out, s.g.cout, y_pitch},      s.g,          true};
-    msd::conv_forward(gpu.context(), {&args, 1});
+    const View x_view{x[i].get(), dtype, s.n, s.size, s.size, s.g.cin, x_pitch};
+    const View y_view{y[i].get(), dtype, s.n, out, out, s.g.cout, y_pitch};
+    if (op == Conv::forward) {
+      const msd::ConvForwardArgs args{x_view, packed.get(), nullptr, y_view, s.g, true};
+      msd::conv_forward(gpu.context(), {&args, 1});
+    } else if (op == Conv::backward_data) {
+      const msd::ConvBackwardDataArgs args{y_view, packed.get(), x_view, s.g, accumulate};
+      msd::conv_backward_data(gpu.context(), {&args, 1});
+    } else {
+      const msd::ConvBackwardWeightArgs args{x_view, y_view,          weight.get(),   nullptr,
+                                             s.g,    workspace.get(), workspace_bytes};
+      msd::conv_backward_weight(gpu.context(), {&args, 1});
+    }
   });
 }
 
@@ -279,13 +301,15 @@ const bool kRegistered = [] {
   for (const ConvShape& s : convolutions) {
     const std::string shape = msd::message(s.g.cin, "x", s.g.cout, "k", s.g.kernel, "s", s.g.stride,
                                            "/", s.size, "x", s.size, "/n", s.n);
-    const auto one = [&](const char* type, DType dtype, bool tf32) {
-      add(msd::message("conv_forward/", type, "/", shape),
-          [s, dtype, tf32](benchmark::State& state) { conv_forward(state, s, dtype, tf32); });
-    };
-    one("f32", DType::f32, false);
-    one("tf32", DType::f32, true);
-    one("bf16", DType::bf16, false);
+    for (const Conv op : {Conv::forward, Conv::backward_data, Conv::backward_weight}) {
+      const auto one = [&](const char* type, DType dtype, bool tf32) {
+        add(msd::message(name(op), "/", type, "/", shape),
+            [=](benchmark::State& state) { convolution(state, op, s, dtype, tf32); });
+      };
+      one("f32", DType::f32, false);
+      one("tf32", DType::f32, true);
+      one("bf16", DType::bf16, false);
+    }
   }
   const NormShape norms[] = {{64, 32, 6, 64}, {64, 16, 24, 24}, {64, 8, 48, 48}, {64, 56, 64, 64}};
   for (const NormShape& s : norms) {
