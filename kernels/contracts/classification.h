@@ -58,7 +58,8 @@ struct SelectSurvivorsArgs {
 /// correct [K][4]: samples whose label is first by the exit's logits, among their first five, first
 /// by the ensemble (the sum of the softmax of the exits so far), among its first five. Ties go to
 /// the lower class; where logits are NaN, classes rank by index and the loss is NaN.
-/// probability_sums: [n][classes] of accumulator_of(dtype), scratch, left with anything.
+/// probability_sums: [n][classes] of accumulator_of(dtype), scratch apart from all else, left with
+/// anything.
 struct CountExitsArgs {
   std::span<const ConstView> logits;
   const std::int32_t* labels = nullptr;

@@ -21,6 +21,7 @@ namespace {
 constexpr int kWarps = 8, kThreads = kWarps * kWarpSize;
 constexpr int kTile = 4;        // rows and outputs of a warp in forward
 constexpr int kLines = kWarps;  // lines of a block's tile in backward
+constexpr int kPartials = kWarps * kLines * kWarpSize;
 
 template <typename T>
 struct Forward {
@@ -113,10 +114,9 @@ struct Backward {
 };
 
 /// sum_k a(line, k)*b(k) for the tile's lines in the calling lane's column: that of line
-/// `threadIdx.x / 32`. All threads call it.
+/// `threadIdx.x / 32`. All threads call it; of_warp: kPartials of the block's own.
 template <typename A, typename LineFactor, typename ColumnFactor>
-MSD_DEVICE A sum_terms(std::int64_t terms, LineFactor a, ColumnFactor b) {
-  MSD_SHARED(A, of_warp, kWarps * kLines * kWarpSize);
+MSD_DEVICE A sum_terms(A* of_warp, std::int64_t terms, LineFactor a, ColumnFactor b) {
   const int lane = lane_index(), warp = static_cast<int>(threadIdx.x) / kWarpSize;
   A sum[kLines] = {};
   for (std::int64_t k = warp; k < terms; k += kWarps) {
@@ -139,13 +139,13 @@ MSD_DEVICE A sum_terms(std::int64_t terms, LineFactor a, ColumnFactor b) {
 }
 
 template <typename T>
-MSD_DEVICE void weight_tile(const Backward<T>& p, std::int64_t block) {
+MSD_DEVICE void weight_tile(const Backward<T>& p, std::int64_t block, Accumulator<T>* of_warp) {
   using A = Accumulator<T>;
   const std::int64_t first = block / p.weight_columns() * kLines;
   const std::int64_t c = block % p.weight_columns() * kWarpSize + lane_index();
   const std::int64_t last = p.outputs - 1;
   const A total = sum_terms<A>(
-      p.rows,
+      of_warp, p.rows,
       [&](int line, std::int64_t row) {
         const std::int64_t output = first + line < last ? first + line : last;
         return widen(p.dy[row * p.dy_pitch + output]);
@@ -160,13 +160,13 @@ MSD_DEVICE void weight_tile(const Backward<T>& p, std::int64_t block) {
 }
 
 template <typename T>
-MSD_DEVICE void input_tile(const Backward<T>& p, std::int64_t block) {
+MSD_DEVICE void input_tile(const Backward<T>& p, std::int64_t block, Accumulator<T>* of_warp) {
   using A = Accumulator<T>;
   const std::int64_t first = block / p.input_columns() * kLines;
   const std::int64_t c = block % p.input_columns() * kWarpSize + lane_index();
   const std::int64_t last = p.rows - 1;
   const A total = sum_terms<A>(
-      p.outputs,
+      of_warp, p.outputs,
       [&](int line, std::int64_t output) {
         const std::int64_t row = first + line < last ? first + line : last;
         return widen(p.dy[row * p.dy_pitch + output]);
@@ -183,12 +183,13 @@ MSD_DEVICE void input_tile(const Backward<T>& p, std::int64_t block) {
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     gradient_tile_kernel(const __grid_constant__ ProblemTable<Backward<T>> table) {
+  MSD_SHARED(Accumulator<T>, of_warp, kPartials);
   const BlockTask task = block_task(table);
   const Backward<T>& p = table.problems[task.problem];
   if (task.index < p.weight_blocks()) {
-    weight_tile(p, task.index);
+    weight_tile(p, task.index, of_warp);
   } else {
-    input_tile(p, task.index - p.weight_blocks());
+    input_tile(p, task.index - p.weight_blocks(), of_warp);
   }
 }
 

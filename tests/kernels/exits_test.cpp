@@ -72,7 +72,7 @@ AssertionResult selects(Selection<T>& p) {
 }
 
 TYPED_TEST(SelectSurvivors, AreThoseBelowTheThreshold) {
-  for (const std::int64_t count : {0, 1, 2, 31, 32, 33, 127, 129, 1000, 1024, 1025, 5003}) {
+  for (const std::int64_t count : {0, 1, 2, 31, 32, 33, 127, 129, 1000, 1024, 1025, 5003, 20011}) {
     for (const double threshold : {-kInfinity, 0.0, 0.125, 0.5, 1.0, kInfinity}) {
       if (count > 2000 && threshold != 0.5 && threshold != 1.0) continue;
       Selection<TypeParam> p(count, threshold);
