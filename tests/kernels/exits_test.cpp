@@ -21,11 +21,11 @@ TYPED_TEST_SUITE(SelectSurvivors, FloatTypes);
 
 template <typename T>
 struct Selection {
-  explicit Selection(std::int64_t count_, double threshold_ = 0.5)
-      : count(count_),
-        threshold(threshold_),
-        confidence(1, 1, 1, count_),
-        survivors(1, 1, 1, count_),
+  explicit Selection(std::int64_t values, double limit = 0.5)
+      : count(values),
+        threshold(limit),
+        confidence(1, 1, 1, values),
+        survivors(1, 1, 1, values),
         survivor_count(1, 1, 1, 1) {
     confidence.integers(1, 0, 8);  // eighths: exact, and some are the threshold
     for (std::int64_t i = 0; i < count; ++i) confidence.at(0, i) /= T{8};
@@ -141,19 +141,23 @@ std::vector<std::size_t> order_of(const std::vector<double>& values) {
   return order;
 }
 
+struct ExitShape {
+  std::int64_t n, classes, exits;
+};
+
 template <typename T>
 struct Exits {
   static constexpr double kStartLoss = 2.5;
   static constexpr std::int64_t kStartCount = 7;
 
-  Exits(std::int64_t n_, std::int64_t classes_, std::int64_t exits_, Gap gap = {})
-      : n(n_),
-        classes(classes_),
-        exits(exits_),
-        labels(1, 1, 1, n_),
-        sums(1, 1, n_, classes_),
-        loss_sum(1, 1, 1, exits_),
-        correct(1, 1, exits_, 4) {
+  explicit Exits(const ExitShape& s, Gap gap = {})
+      : n(s.n),
+        classes(s.classes),
+        exits(s.exits),
+        labels(1, 1, 1, s.n),
+        sums(1, 1, s.n, s.classes),
+        loss_sum(1, 1, 1, s.exits),
+        correct(1, 1, s.exits, 4) {
     for (std::int64_t k = 0; k < exits; ++k) {
       logits.emplace_back(n, 1, 1, classes, gap);
       logits.back().random(static_cast<std::uint64_t>(k) + 1, -3.0, 3.0);
@@ -235,36 +239,32 @@ AssertionResult counts(Exits<T>& p) {
   });
 }
 
-struct ExitShape {
-  std::int64_t n, classes, exits;
-};
-
 TYPED_TEST(CountExits, MatchesTheReference) {
   for (const ExitShape& s : {ExitShape{1, 1, 1}, ExitShape{3, 2, 3}, ExitShape{7, 4, 1},
                              ExitShape{64, 10, 3}, ExitShape{17, 6, 3}, ExitShape{9, 130, 3},
                              ExitShape{2, 1000, 1}, ExitShape{0, 5, 2}, ExitShape{13, 10, 19}}) {
     for (const Gap gap : {Gap{0, 0}, Gap{3, 2}}) {
-      Exits<TypeParam> p(s.n, s.classes, s.exits, gap);
+      Exits<TypeParam> p(s, gap);
       EXPECT_TRUE(counts(p)) << s.n << " x " << s.classes << ", " << s.exits << " exits";
     }
   }
 }
 
 TYPED_TEST(CountExits, TakesManyRows) {
-  Exits<TypeParam> p(4104, 2, 1);
+  Exits<TypeParam> p({4104, 2, 1});
   EXPECT_TRUE(counts(p));
 }
 
 TYPED_TEST(CountExits, TiesGoToTheLowestClass) {
   for (const std::int64_t exits : {1, 2}) {
-    Exits<TypeParam> p(200, 10, exits);
+    Exits<TypeParam> p({200, 10, exits});
     for (auto& logits : p.logits) logits.integers(5, 0, 1);  // the same at each exit
     EXPECT_TRUE(counts(p)) << exits;
   }
 }
 
 TYPED_TEST(CountExits, NaNRanksByIndexAndReachesTheLoss) {
-  Exits<TypeParam> p(8, 7, 3);
+  Exits<TypeParam> p({8, 7, 3});
   p.labels.set(std::vector<std::int32_t>{0, 4, 5, 6, 0, 1, 2, 3});
   for (const std::int64_t row : {0, 1, 2, 3}) {
     p.logits[1].at(row, 6 - row) = static_cast<TypeParam>(kNaN);
@@ -276,7 +276,7 @@ TYPED_TEST(CountExits, NaNRanksByIndexAndReachesTheLoss) {
 }
 
 TYPED_TEST(CountExits, LabelsOutsideCountNothing) {
-  Exits<TypeParam> p(40, 5, 2);
+  Exits<TypeParam> p({40, 5, 2});
   for (std::int64_t row = 0; row < 40; row += 3) p.labels.at(0, row) = row % 2 == 0 ? -1 : 5;
   EXPECT_TRUE(counts(p));
   p.labels.fill(1 << 30);
@@ -285,7 +285,7 @@ TYPED_TEST(CountExits, LabelsOutsideCountNothing) {
 }
 
 TYPED_TEST(CountExits, UnderflowCostsTheLeastFloat) {
-  Exits<TypeParam> p(1, 2, 1);
+  Exits<TypeParam> p({1, 2, 1});
   p.logits[0].set(std::vector<TypeParam>{0, -10000});
   p.labels.fill(1);
   EXPECT_TRUE(counts(p));
@@ -293,7 +293,7 @@ TYPED_TEST(CountExits, UnderflowCostsTheLeastFloat) {
 }
 
 TYPED_TEST(CountExits, RunsAGroup) {
-  Exits<TypeParam> a(5, 10, 3), b(20, 3, 1), c(0, 4, 2), d(9, 33, 18);
+  Exits<TypeParam> a({5, 10, 3}), b({20, 3, 1}), c({0, 4, 2}), d({9, 33, 18});
   const CountExitsArgs group[] = {a.args(), b.args(), c.args(), d.args()};
   ExecutionContext context = any_context(3);
   count_exits(context, group);
@@ -301,7 +301,7 @@ TYPED_TEST(CountExits, RunsAGroup) {
 }
 
 TYPED_TEST(CountExits, RejectsWhatTheContractForbids) {
-  Exits<TypeParam> p(4, 6, 2);
+  Exits<TypeParam> p({4, 6, 2});
   const auto reject = [&](auto change) {
     return rejects(count_exits, "count_exits", p.args(), change);
   };
