@@ -165,6 +165,41 @@ void softmax_confidence(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * n * classes * 8);
 }
 
+void count_exits(benchmark::State& state) {
+  Cpu cpu;
+  const std::int64_t n = 64, exits = 5, classes = state.range(0);
+  const std::int64_t pitch = msd::row_pitch(classes, DType::f32);
+  Floats logits(exits * n * pitch, -8.0f, 8.0f), sums(n * classes);
+  std::vector<ConstView> views;
+  for (std::int64_t k = 0; k < exits; ++k) {
+    views.push_back({logits.data() + k * n * pitch, DType::f32, n, 1, 1, classes, pitch});
+  }
+  const std::vector<std::int32_t> labels(static_cast<std::size_t>(n));
+  std::vector<double> loss(static_cast<std::size_t>(exits));
+  std::vector<std::int64_t> correct(static_cast<std::size_t>(4 * exits));
+  const msd::CountExitsArgs args{.logits = views,
+                                 .labels = labels.data(),
+                                 .probability_sums = sums.data(),
+                                 .loss_sum = loss.data(),
+                                 .correct = correct.data()};
+  for (auto _ : state) msd::count_exits(cpu.context, {&args, 1});
+  state.SetBytesProcessed(state.iterations() * exits * n * classes * 4);
+}
+
+void select_survivors(benchmark::State& state) {
+  Cpu cpu;
+  const std::int64_t count = state.range(0);
+  Floats confidence(count, 0.0f, 1.0f);
+  std::vector<std::int32_t> survivors(static_cast<std::size_t>(count)), survivor_count(1);
+  const msd::SelectSurvivorsArgs args{.confidence = confidence.data(),
+                                      .count = count,
+                                      .threshold = 0.5,
+                                      .survivors = survivors.data(),
+                                      .survivor_count = survivor_count.data()};
+  for (auto _ : state) msd::select_survivors(cpu.context, {&args, 1});
+  state.SetBytesProcessed(state.iterations() * count * 4);
+}
+
 void image_to_float(benchmark::State& state) {
   Cpu cpu;
   const std::int64_t size = state.range(0), n = 64, count = 256;
@@ -239,6 +274,8 @@ BENCHMARK(softmax_confidence)
     ->ArgNames({"n", "classes"})
     ->ArgsProduct({{1, 64}, {10, 100, 1000}})
     ->UseRealTime();
+BENCHMARK(count_exits)->ArgName("classes")->Arg(10)->Arg(1000)->UseRealTime();
+BENCHMARK(select_survivors)->ArgName("count")->Arg(256)->Arg(10000)->UseRealTime();
 BENCHMARK(image_to_float)->ArgName("size")->Arg(32)->Arg(224)->UseRealTime();
 BENCHMARK(concat)->UseRealTime();
 

@@ -73,6 +73,7 @@ void check_pool(const PoolGeometry& g, const ConstView& x, const ConstView& y, c
             " is smaller than the window ", g.kernel);
   MSD_CHECK(x.n == y.n && x.c == y.c && y.h == g.out_size(x.h) && y.w == g.out_size(x.w), op, ": ",
             x, " to ", y);
+  MSD_CHECK(y.elems() == 0 || (x.h > 0 && x.w > 0), op, ": windows without a position in ", x);
   check_same_dtype(x, y, op);
 }
 
@@ -250,6 +251,31 @@ void SoftmaxConfidenceArgs::check() const {
   check_view(logits, op, "logits");
   MSD_CHECK(logits.c > 0, op, ": no classes in ", logits);
   if (probabilities.data != nullptr) check_same_shape(logits, probabilities, op);
+}
+
+void SelectSurvivorsArgs::check() const {
+  const char* op = "select_survivors";
+  MSD_CHECK(dtype == DType::f32 || dtype == DType::f64, op, ": dtype ", name(dtype));
+  MSD_CHECK(count >= 0 && count <= 0x7FFFFFFF, op, ": count ", count);
+  check_pointer(survivor_count, op, "survivor_count");
+  if (count == 0) return;
+  check_pointer(confidence, op, "confidence");
+  check_pointer(survivors, op, "survivors");
+}
+
+void CountExitsArgs::check() const {
+  const char* op = "count_exits";
+  MSD_CHECK(!logits.empty(), op, ": no exits");
+  for (const ConstView& view : logits) {
+    check_view(view, op, "logits");
+    check_same_shape(logits[0], view, op);
+    MSD_CHECK(view.h == 1 && view.w == 1 && view.c > 0, op, ": logits ", view);
+  }
+  check_pointer(loss_sum, op, "loss_sum");
+  check_pointer(correct, op, "correct");
+  if (logits[0].n == 0) return;
+  check_pointer(labels, op, "labels");
+  check_pointer(probability_sums, op, "probability_sums");
 }
 
 void SgdArgs::check() const {

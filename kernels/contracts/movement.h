@@ -35,7 +35,9 @@ struct FillArgs {
   void check() const;
 };
 
-/// y's image i = x's image index[i]; y.n indices in [0, x.n); repeats allowed; no overlap.
+/// y's image i = x's image index[i]; y.n indices in [0, x.n); repeats allowed; no overlap. An index
+/// outside: on the CPU throws ShapeError naming it; on CUDA, where indices lie in device memory,
+/// that image of y becomes NaN.
 struct GatherRowsArgs {
   ConstView x;
   const std::int32_t* index = nullptr;
@@ -52,7 +54,10 @@ struct CropFlip {
 
 /// y's image i = (images[index[i]] cropped to y.h x y.w at crops[i], mirrored, minus mean) * 1/std,
 /// per channel; positions outside the image are 0 (the mean colour). images: [count][h][w][y.c]
-/// uint8; mean and std in grey levels, [y.c] floats; crops null: no offset, no flip.
+/// uint8; mean and std in grey levels, [y.c] floats, std above 0; crops null: no offset, no flip.
+/// An index outside [0, count) or another std: on the CPU throws ShapeError naming it; on CUDA,
+/// where all operands lie in device memory, that image of y, or that channel of every pixel inside
+/// its image, becomes NaN.
 struct ImageToFloatArgs {
   const std::uint8_t* images = nullptr;
   std::int64_t count = 0, h = 0, w = 0;

@@ -31,12 +31,6 @@ std::int64_t line_bytes(const ConstView& x, std::int64_t rows) {
   return rows * x.w * x.c * size_bytes(x.dtype);
 }
 
-template <typename Args>
-void check_not_empty(const char* op, const Args& args, const ConstView& y) {
-  MSD_CHECK(y.elems() == 0 || (args.x.h > 0 && args.x.w > 0), OpName{op},
-            ": windows without a position in ", args.x);
-}
-
 template <typename T>
 void max_pool_row(const MaxPoolForwardArgs& args, std::int64_t image, std::int64_t out_y) {
   const PoolGeometry& g = args.geometry;
@@ -87,7 +81,7 @@ void max_unpool(const MaxPoolBackwardArgs& args, std::int64_t image, std::int64_
     for (std::int64_t out_x = 0; out_x < args.dy.w; ++out_x, upper += args.dy.pitch) {
       const Extent xs = inside(out_x * g.stride - g.padding, g.kernel, x.w);
       for_channels<T, 1>(channels, [&]<int V, bool kTail>(std::int64_t block, int tail) {
-        // Every window has a position (see check_not_empty); its first is the maximum so far.
+        // Every window has a position (the contract's check); its first is the maximum so far.
         Vec<T> max =
             load_channels<V, kTail>(from + (ys.begin * x.w + xs.begin) * x.pitch + block, 0, tail);
         Vec<T> winner{};  // index of the maximum among the window's positions
@@ -167,7 +161,6 @@ void avg_unpool_row(const AvgPoolBackwardArgs& args, std::int64_t image, std::in
 void max_pool_forward(ThreadPool& pool, std::span<const MaxPoolForwardArgs> group) {
   for (const MaxPoolForwardArgs& args : group) {
     check_cpu_dtype("max_pool_forward", args.x.dtype);
-    check_not_empty("max_pool_forward", args, args.y);
   }
   for_each_line(
       pool, group, [](const MaxPoolForwardArgs& args) { return args.y.n * args.y.h; },
@@ -181,7 +174,6 @@ void max_pool_forward(ThreadPool& pool, std::span<const MaxPoolForwardArgs> grou
 void max_pool_backward(ThreadPool& pool, std::span<const MaxPoolBackwardArgs> group) {
   for (const MaxPoolBackwardArgs& args : group) {
     check_cpu_dtype("max_pool_backward", args.x.dtype);
-    check_not_empty("max_pool_backward", args, args.dy);
   }
   const auto blocks = [](const MaxPoolBackwardArgs& args) {
     return ceil_div(args.x.c, kMaxPoolChannels);

@@ -11,10 +11,10 @@
 namespace msd::cuda {
 namespace {
 
-constexpr bool not_yet = true;
+[[maybe_unused]] constexpr bool not_yet = true;
 [[maybe_unused]] constexpr bool ready = !MSD_CUDA_ENABLED;
 
-[[noreturn]] void throw_missing(std::string_view op) {
+[[maybe_unused, noreturn]] void throw_missing(std::string_view op) {
   throw ConfigError(message(op, ": not yet available on CUDA; use --device cpu"));
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// fill: y = value; copy: y = x; accumulate: y += x, over pitched rows of c channels.
+// fill: y = value; copy: y = x; accumulate: y += x, over pitched rows of c channels. concat: a copy
+//   of each input into its channels of y.
 // Layout: rows at any element offset. Where all addresses and pitches allow it, channels are moved
 //   16 bytes at a time; rows without gaps are one long row.
 // Accumulation: one addition an element, rounded once. Deterministic.
 // Launch: blocks of 256 threads, kUnits vectors a thread; one launch for up to 8 problems.
 // Bytes: each operand once (accumulate: y twice). FLOPs: 1 an element for accumulate.
 // Never ran on a GPU yet.
-#include "kernels/cuda/group.cuh"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/rows.cuh"
 
 namespace msd::cuda {
 namespace {
@@ -27,9 +28,6 @@ struct Rows {
   Accumulator<T> value;
   bool vectors;
 };
-
-template <typename T>
-constexpr int kVector = static_cast<int>(16 / sizeof(T));
 
 template <Move kMove, int V, typename T>
 MSD_DEVICE void move_block(const Rows<T>& p, unsigned block) {
@@ -67,13 +65,6 @@ __global__ void __launch_bounds__(kThreads)
   } else {
     move_block<kMove, 1>(p, task.index);
   }
-}
-
-/// Whether rows of c elements can be moved 16 bytes at a time.
-bool in_vectors(const void* data, std::int64_t channels, std::int64_t pitch, std::int64_t rows,
-                int vector) {
-  return reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && channels % vector == 0 &&
-         (rows == 1 || pitch % vector == 0);
 }
 
 template <typename T>
@@ -128,6 +119,24 @@ void copy(Context& context, std::span<const CopyArgs> group) {
 }
 void accumulate(Context& context, std::span<const AccumulateArgs> group) {
   move<Move::accumulate>("accumulate", context, group);
+}
+void concat(Context& context, std::span<const ConcatArgs> group) {
+  for (const ConcatArgs& args : group) check_dtype("concat", args.y.dtype, ActivationTypes{});
+  CopyArgs parts[kMostProblems];
+  std::size_t count = 0;
+  const auto run = [&] {
+    move<Move::copy>("concat", context, std::span<const CopyArgs>(parts, count));
+    count = 0;
+  };
+  for (const ConcatArgs& args : group) {
+    std::int64_t channel = 0;
+    for (const ConstView& x : args.inputs) {
+      parts[count++] = {x, args.y.channels(channel, x.c)};
+      channel += x.c;
+      if (count == kMostProblems) run();
+    }
+  }
+  run();
 }
 
 }  // namespace msd::cuda

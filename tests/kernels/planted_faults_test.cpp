@@ -282,5 +282,142 @@ TEST(PlantedFaults, RowMoves) {
   moved(fill, FillArgs{y.view(), 3.0});
 }
 
+TEST(PlantedFaults, Concat) {
+  Operand<float> a(2, 31, 9, 17, {1, 2}), b(2, 31, 9, 6), y(2, 31, 9, 23);
+  a.random(1), b.random(2);
+  const std::vector<ConstView> inputs = {a.view(), b.view()};
+  inspect([&](ExecutionContext& context, Outputs& out) {
+    y.poison();
+    const ConcatArgs args{inputs, y.view()};
+    concat(context, {&args, 1});
+    out.keep("y", y);
+  });
+}
+
+TEST(PlantedFaults, Pooling) {
+  Operand<float> large(2, 13, 11, 17), small(2, 7, 6, 17), out(2, 7, 6, 17), dx(2, 13, 11, 17);
+  Operand<float> mean(2, 6, 5, 17);
+  large.random(1), small.random(2);
+  const auto pooled = [&](auto op, auto args, Operand<float>& result) {
+    inspect([&, args](ExecutionContext& context, Outputs& outputs) {
+      result.poison();
+      op(context, std::span(&args, 1));
+      outputs.keep("result", result);
+    });
+  };
+  pooled(max_pool_forward, MaxPoolForwardArgs{large.view(), out.view(), {3, 2, 1}}, out);
+  pooled(max_pool_backward,
+         MaxPoolBackwardArgs{large.view(), small.view(), dx.view(), {3, 2, 1}, false}, dx);
+  pooled(avg_pool_forward, AvgPoolForwardArgs{large.view(), mean.view(), 2, 2}, mean);
+  const Operand<float> dmean = std::move(Operand<float>(2, 6, 5, 17).random(3));
+  pooled(avg_pool_backward, AvgPoolBackwardArgs{dmean.view(), dx.view(), 2, 2, false}, dx);
+}
+
+TEST(PlantedFaults, Linear) {
+  Operand<float> x(13, 1, 1, 40), y(13, 1, 1, 18), dy(13, 1, 1, 18), dx(13, 1, 1, 40);
+  Operand<float> weight(1, 1, 18, 40), dw(1, 1, 18, 40), bias(1, 1, 1, 18), dbias(1, 1, 1, 18);
+  x.random(1), dy.random(2), weight.random(3), bias.random(4);
+  inspect([&](ExecutionContext& context, Outputs& out) {
+    y.poison();
+    const LinearForwardArgs args{x.view(), weight.data(), bias.data(), y.view()};
+    linear_forward(context, {&args, 1});
+    out.keep("y", y);
+  });
+  inspect([&](ExecutionContext& context, Outputs& out) {
+    dx.poison(), dw.poison(), dbias.poison();
+    const LinearBackwardArgs args{x.view(),  dy.view(),    weight.data(), dx.view(),
+                                  dw.data(), dbias.data(), false};
+    linear_backward(context, {&args, 1});
+    out.keep("dx", dx), out.keep("dw", dw), out.keep("dbias", dbias);
+  });
+}
+
+TEST(PlantedFaults, Softmax) {
+  constexpr std::int64_t kClasses = 70;
+  Operand<float> logits(21, 1, 1, kClasses), out(21, 1, 1, kClasses);
+  Operand<float> loss = Operand<float>::vector(1), max = loss.vector(21), second = loss.vector(21),
+                 entropy = loss.vector(21);
+  Operand<std::int32_t> labels(1, 1, 1, 21), argmax(1, 1, 1, 21), top5(21, 1, 1, 5);
+  logits.random(1, -4.0, 4.0), labels.integers(2, 0, kClasses - 1);
+  inspect([&](ExecutionContext& context, Outputs& outputs) {
+    loss.poison(), out.poison();
+    const SoftmaxCrossEntropyArgs args{logits.view(), labels.data(), 1.0, loss.data(), out.view()};
+    softmax_cross_entropy(context, {&args, 1});
+    outputs.keep("loss", loss), outputs.keep("dlogits", out);
+  });
+  inspect([&](ExecutionContext& context, Outputs& outputs) {
+    out.poison(), max.poison(), second.poison(), entropy.poison(), argmax.poison(), top5.poison();
+    const SoftmaxConfidenceArgs args{logits.view(),  out.view(),    max.data(), second.data(),
+                                     entropy.data(), argmax.data(), top5.data()};
+    softmax_confidence(context, {&args, 1});
+    outputs.keep("probabilities", out), outputs.keep("max", max), outputs.keep("second", second);
+    outputs.keep("entropy", entropy), outputs.keep("argmax", argmax), outputs.keep("top5", top5);
+  });
+}
+
+TEST(PlantedFaults, SelectSurvivors) {
+  Operand<float> confidence = Operand<float>::vector(3100);
+  Operand<std::int32_t> survivors = Operand<std::int32_t>::vector(3100);
+  Operand<std::int32_t> count = survivors.vector(1);
+  confidence.random(1);
+  inspect([&](ExecutionContext& context, Outputs& out) {
+    survivors.poison(), count.poison();
+    const SelectSurvivorsArgs args{confidence.data(), 3100,        DType::f32, 0.25,
+                                   survivors.data(),  count.data()};
+    select_survivors(context, {&args, 1});
+    out.keep("survivors", survivors), out.keep("count", count);
+  });
+}
+
+// As many exits as a launch takes, so that all of the shared memory is used.
+TEST(PlantedFaults, CountExits) {
+  std::vector<Operand<float>> logits;
+  std::vector<ConstView> views;
+  for (std::uint64_t k = 0; k < 16; ++k) {
+    logits.emplace_back(21, 1, 1, 37);
+    logits.back().random(k + 1, -4.0, 4.0);
+  }
+  for (const auto& each : logits) views.push_back(each.view());
+  Operand<std::int32_t> labels(1, 1, 1, 21);
+  Operand<float> sums(1, 1, 21, 37);
+  Operand<double> loss_sum = Operand<double>::vector(16);
+  Operand<std::int64_t> correct = Operand<std::int64_t>::vector(64);
+  labels.integers(2, 0, 36);
+  inspect([&](ExecutionContext& context, Outputs& out) {
+    sums.poison(), loss_sum.fill(0.0), correct.fill(0);
+    const CountExitsArgs args{views, labels.data(), sums.data(), loss_sum.data(), correct.data()};
+    count_exits(context, {&args, 1});
+    out.keep("loss_sum", loss_sum), out.keep("correct", correct), out.keep("sums", sums);
+  });
+}
+
+TEST(PlantedFaults, Images) {
+  Operand<std::uint8_t> pixels(3, 12, 13, 3);
+  Operand<std::int64_t> from(1, 1, 1, 2);
+  Operand<std::int32_t> index(1, 1, 1, 2);
+  Operand<float> mean(1, 1, 1, 3), std(1, 1, 1, 3), y(2, 12, 13, 3), x(3, 12, 13, 3);
+  pixels.integers(1, 0, 255), from.integers(2, 0, 2), index.integers(3, 0, 2);
+  mean.random(4), std.random(5, 0.5, 1.0), x.random(6);
+  inspect([&](ExecutionContext& context, Outputs& out) {
+    y.poison();
+    const ImageToFloatArgs args{.images = pixels.data(),
+                                .count = 3,
+                                .h = 12,
+                                .w = 13,
+                                .index = from.data(),
+                                .mean = mean.data(),
+                                .std = std.data(),
+                                .y = y.view()};
+    image_to_float(context, {&args, 1});
+    out.keep("y", y);
+  });
+  inspect([&](ExecutionContext& context, Outputs& out) {
+    y.poison();
+    const GatherRowsArgs args{x.view(), index.data(), y.view()};
+    gather_rows(context, {&args, 1});
+    out.keep("y", y);
+  });
+}
+
 }  // namespace
 }  // namespace msd::test
