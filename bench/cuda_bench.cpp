@@ -143,13 +143,14 @@ void sgd(benchmark::State& state, std::int64_t count) {
       memory->push_back(random_memory(count, DType::f32));
     }
   }
+  const auto lr = random_memory(1, DType::f64);
   measure(state, gpu, sets, 20 * count, 0.0, [&](std::int64_t set) {
     const auto i = static_cast<std::size_t>(set);
     const msd::SgdArgs args{.weight = weight[i].get(),
                             .gradient = gradient[i].get(),
                             .velocity = velocity[i].get(),
                             .count = count,
-                            .lr = 1e-3,
+                            .lr = static_cast<const double*>(lr.get()),
                             .weight_decay = 1e-4};
     msd::sgd(gpu.context(), {&args, 1});
   });

@@ -37,7 +37,8 @@ void train_step(benchmark::State& state, const MsdnetConfig& config, std::int64_
   network.initialize(1);
   const std::vector<double> weights(static_cast<std::size_t>(config.blocks), 1.0);
   TrainingGraph graph(runtime, network, batch, weights);
-  const Sgd sgd(SgdOptions{});
+  Sgd sgd(runtime, network.parameters(), {});
+  sgd.set_lr(1e-3);
   RandomStream random(2, RandomPurpose::test);
   for (std::int64_t i = 0; i < batch; ++i) {
     graph.labels()[i] = static_cast<std::int32_t>(random.below(config.classes));
@@ -45,7 +46,7 @@ void train_step(benchmark::State& state, const MsdnetConfig& config, std::int64_
   fill_random(graph.input(), 1);
   for (auto _ : state) {
     graph.run();
-    sgd.step(runtime.context(), network.parameters(), 1e-3);
+    sgd.step();
   }
   const ExitCost cost = exit_costs(network.architecture()).back();
   report(state, batch, 3.0 * static_cast<double>(cost.mul_adds));

@@ -134,12 +134,13 @@ void sgd(benchmark::State& state) {
   constexpr std::int64_t kCount = 4'839'544;  // net A's parameters
   Floats weight(kCount), gradient(kCount), velocity(kCount);
   const std::vector<std::uint8_t> mask(kCount, 1);
+  const double lr = 1e-6;
   const msd::SgdArgs args{.weight = weight.data(),
                           .gradient = gradient.data(),
                           .velocity = velocity.data(),
                           .mask = state.range(0) == 0 ? nullptr : mask.data(),
                           .count = kCount,
-                          .lr = 1e-6,
+                          .lr = &lr,
                           .weight_decay = 1e-4};
   for (auto _ : state) msd::sgd(cpu.context, {&args, 1});
   state.SetBytesProcessed(state.iterations() * kCount * (5 * 4 + (args.mask == nullptr ? 0 : 1)));

@@ -70,14 +70,19 @@ struct Loader::Slot {
     const std::int64_t pitch = row_pitch(set.c, options.dtype);
     const std::int64_t bytes =
         round_up(options.batch_size * set.h * set.w * pitch * size_bytes(options.dtype), 64);
-    memory.reset(std::aligned_alloc(64, static_cast<std::size_t>(bytes)));
-    if (memory == nullptr) throw OutOfMemory(message("no memory for a batch of ", bytes, " bytes"));
+    if (options.pixels) {
+      memory.reset(std::aligned_alloc(64, static_cast<std::size_t>(bytes)));
+      if (memory == nullptr) {
+        throw OutOfMemory(message("no memory for a batch of ", bytes, " bytes"));
+      }
+    }
     batch.images = {memory.get(), options.dtype, 0, set.h, set.w, set.c, pitch};
     labels.resize(n);
     samples.resize(n);
     crops.resize(n);
     batch.labels = labels.data();
     batch.samples = samples.data();
+    if (options.augmentation != Augmentation::none) batch.crops = crops.data();
   }
 
   std::unique_ptr<void, FreeAligned> memory;
@@ -204,13 +209,14 @@ void Loader::fill(Worker& worker, Slot& slot, std::int64_t step) const {
   }
   slot.batch.step = step;
   slot.batch.images.n = n;
+  if (!options_.pixels) return;
   ImageToFloatArgs args;
   args.images = set_.images.data();
   args.count = set_.size();
   args.h = set_.h;
   args.w = set_.w;
   args.index = slot.samples.data();
-  args.crops = options_.augmentation == Augmentation::none ? nullptr : slot.crops.data();
+  args.crops = slot.batch.crops;
   args.mean = options_.mean.data();
   args.std = options_.std.data();
   args.y = slot.batch.images;

@@ -24,6 +24,7 @@ struct LoaderOptions {
   bool drop_last = false;  // leave out a last batch that is not full
   bool shuffle = false;    // a new order every epoch, from (seed, epoch)
   Augmentation augmentation = Augmentation::none;
+  bool pixels = true;  // without: a batch says which samples, crops and labels, and has no images
   std::uint64_t seed = 0;
   DType dtype = DType::f32;  // f32 or f64
   int workers = 0;           // threads that prepare batches; 0: next() does
@@ -32,11 +33,12 @@ struct LoaderOptions {
   const cpu::OpTable* cpu_ops = nullptr;               // null: those of cpu::default_isa()
 };
 
-/// A batch of `images.n` samples. The memory is the loader's.
+/// A batch of `images.n` samples. The memory is the loader's, on the host.
 struct Batch {
-  View images;                            // [n,h,w,c], normalised and augmented
+  View images;                            // [n,h,w,c], normalised and augmented; data may be null
   const std::int32_t* labels = nullptr;   // [n]
   const std::int64_t* samples = nullptr;  // [n] positions in the ImageSet
+  const CropFlip* crops = nullptr;        // [n] how they are augmented; null: not at all
   std::int64_t step = 0;                  // from 0 within the epoch
 };
 

@@ -22,8 +22,21 @@ void* SystemAllocator::allocate(std::int64_t bytes) {
 
 void SystemAllocator::deallocate(void* memory, std::int64_t) noexcept { std::free(memory); }
 
+void SystemAllocator::copy(void* to, const void* from, std::int64_t bytes) {
+  if (bytes > 0) std::memmove(to, from, static_cast<std::size_t>(bytes));
+}
+
+void SystemAllocator::set_bytes(void* memory, int value, std::int64_t bytes) {
+  if (bytes > 0) std::memset(memory, value, static_cast<std::size_t>(bytes));
+}
+
+SystemAllocator& host_allocator() {
+  static SystemAllocator allocator;
+  return allocator;
+}
+
 void* StatisticsAllocator::allocate(std::int64_t bytes) {
-  void* memory = upstream_.allocate(bytes);
+  void* memory = AllocatorAdaptor::allocate(bytes);
   ++allocations_;
   current_bytes_ += bytes;
   peak_bytes_ = std::max(peak_bytes_, current_bytes_);
@@ -31,7 +44,7 @@ void* StatisticsAllocator::allocate(std::int64_t bytes) {
 }
 
 void StatisticsAllocator::deallocate(void* memory, std::int64_t bytes) noexcept {
-  upstream_.deallocate(memory, bytes);
+  AllocatorAdaptor::deallocate(memory, bytes);
   current_bytes_ -= bytes;
 }
 
@@ -40,24 +53,20 @@ void* LimitAllocator::allocate(std::int64_t bytes) {
     throw OutOfMemory(message("a limit of ", limit_bytes_, " bytes: ", current_bytes_, " in use, ",
                               bytes, " more wanted"));
   }
-  void* memory = upstream_.allocate(bytes);
+  void* memory = AllocatorAdaptor::allocate(bytes);
   current_bytes_ += bytes;
   return memory;
 }
 
 void LimitAllocator::deallocate(void* memory, std::int64_t bytes) noexcept {
-  upstream_.deallocate(memory, bytes);
+  AllocatorAdaptor::deallocate(memory, bytes);
   current_bytes_ -= bytes;
 }
 
 void* PoisonAllocator::allocate(std::int64_t bytes) {
-  void* memory = upstream_.allocate(bytes);
-  if (bytes > 0) std::memset(memory, 0xFF, static_cast<std::size_t>(bytes));
+  void* memory = AllocatorAdaptor::allocate(bytes);
+  set_bytes(memory, 0xFF, bytes);
   return memory;
-}
-
-void PoisonAllocator::deallocate(void* memory, std::int64_t bytes) noexcept {
-  upstream_.deallocate(memory, bytes);
 }
 
 }  // namespace msd

@@ -1,27 +1,40 @@
 // SPDX-License-Identifier: MIT
 #include "engine/optimizer.h"
 
+#include <cmath>
+
 namespace msd {
 
-void Sgd::step(ExecutionContext& context, ParameterSet& parameters, double lr) const {
-  SgdArgs args;
-  args.weight = parameters.values().data();
-  args.gradient = parameters.gradients().data();
-  args.velocity = parameters.velocities().data();
-  args.mask = static_cast<const std::uint8_t*>(parameters.mask().data());
-  args.count = parameters.flat_elems();
-  args.dtype = parameters.dtype();
-  args.lr = lr;
-  args.momentum = options_.momentum;
-  args.weight_decay = options_.weight_decay;
-  args.nesterov = options_.nesterov;
-  sgd(context, {&args, 1});
+Sgd::Sgd(Runtime& runtime, ParameterSet& parameters, SgdOptions options)
+    : runtime_(runtime), device_lr_(Tensor::zeros(runtime.allocator(), {1}, DType::f64)) {
+  args_.weight = parameters.values().data();
+  args_.gradient = parameters.gradients().data();
+  args_.velocity = parameters.velocities().data();
+  args_.mask = static_cast<const std::uint8_t*>(parameters.mask().data());
+  args_.count = parameters.flat_elems();
+  args_.dtype = parameters.dtype();
+  args_.lr = static_cast<const double*>(device_lr_.data());
+  args_.momentum = options.momentum;
+  args_.weight_decay = options.weight_decay;
+  args_.nesterov = options.nesterov;
 }
 
-std::int64_t first_not_finite(ExecutionContext& context, const Tensor& flat) {
+void Sgd::set_lr(double lr) {
+  if (!std::isfinite(lr)) throw ConfigError(message("a learning rate of ", lr));
+  if (lr == lr_) return;
+  lr_ = lr;
+  device_lr_.write(&lr_, sizeof(lr_));
+}
+
+void Sgd::step() { sgd(runtime_.context(), {&args_, 1}); }
+
+std::int64_t first_not_finite(Runtime& runtime, const Tensor& flat) {
+  const Tensor first_bad = Tensor::empty(runtime.allocator(), {1}, DType::i64);
+  const FiniteCheckArgs args = {flat.data(), flat.elems(), flat.dtype(),
+                                static_cast<std::int64_t*>(first_bad.data())};
+  finite_check(runtime.context(), {&args, 1});
   std::int64_t first = -1;
-  const FiniteCheckArgs args = {flat.data(), flat.elems(), flat.dtype(), &first};
-  finite_check(context, {&args, 1});
+  first_bad.read(&first, sizeof(first));
   return first;
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/parameters.h"
-#include "kernels/ops.h"
+#include "engine/runtime.h"
 
 namespace msd {
 
@@ -16,15 +16,23 @@ struct SgdOptions {
 /// in the set.
 class Sgd {
  public:
-  explicit Sgd(SgdOptions options) : options_(options) {}
-  /// One step; what has no gradient is left alone.
-  void step(ExecutionContext& context, ParameterSet& parameters, double lr) const;
+  /// Borrows both; the parameters are allocated already. The learning rate is 0 until it is set.
+  Sgd(Runtime& runtime, ParameterSet& parameters, SgdOptions options);
+
+  /// Of the steps from here on. Throws ConfigError where it is not finite.
+  void set_lr(double lr);
+  /// One step, a single op call with the same arguments every time; what has no gradient is left
+  /// alone.
+  void step();
 
  private:
-  SgdOptions options_;
+  Runtime& runtime_;
+  Tensor device_lr_;
+  double lr_ = 0.0;
+  SgdArgs args_;
 };
 
 /// First flat element of `flat` that is NaN or infinite, or -1.
-std::int64_t first_not_finite(ExecutionContext& context, const Tensor& flat);
+std::int64_t first_not_finite(Runtime& runtime, const Tensor& flat);
 
 }  // namespace msd

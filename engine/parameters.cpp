@@ -3,18 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 namespace msd {
 namespace {
 
 constexpr std::int64_t kAlignElems = 16;  // 64 bytes of f32
-
-SystemAllocator& host() {
-  static SystemAllocator allocator;
-  return allocator;
-}
 
 std::int64_t product(const std::vector<std::int64_t>& shape) {
   std::int64_t elems = 1;
@@ -42,20 +36,6 @@ void for_each_position(const std::vector<std::int64_t>& shape, ParameterLayout l
     for (std::int64_t c = 0; c < cin; ++c) {
       for (std::int64_t t = 0; t < taps; ++t) visit(i++, (o * taps + t) * cin + c);
     }
-  }
-}
-
-double value_at(const Tensor& tensor, std::int64_t i) {
-  return tensor.dtype() == DType::f64
-             ? static_cast<const double*>(tensor.data())[i]
-             : static_cast<double>(static_cast<const float*>(tensor.data())[i]);
-}
-
-void set_at(const Tensor& tensor, std::int64_t i, double value) {
-  if (tensor.dtype() == DType::f64) {
-    static_cast<double*>(tensor.data())[i] = value;
-  } else {
-    static_cast<float*>(tensor.data())[i] = static_cast<float>(value);
   }
 }
 
@@ -101,16 +81,24 @@ void ParameterSet::allocate(Allocator& allocator, DType dtype) {
   velocities_ = Tensor::zeros(allocator, {flat_elems_}, dtype);
   statistics_ = Tensor::zeros(allocator, {statistic_elems_}, dtype);
   mask_ = Tensor::zeros(allocator, {flat_elems_}, DType::u8);
+  has_gradient_.resize(parameters_.size());
   for (std::size_t i = 0; i < parameters_.size(); ++i) set_has_gradient(static_cast<Id>(i), true);
+  const Tensor statistics = Tensor::zeros(host_allocator(), {statistic_elems_}, dtype);
   for (const Entry& entry : statistics_info_) {
     for (std::int64_t i = 0; i < entry.elems; ++i) {
-      set_at(statistics_, entry.offset + i, entry.initial);
+      store_element(statistics.data(), dtype_, entry.offset + i, entry.initial);
     }
   }
+  statistics_.copy_from(statistics);
 }
 
 void* ParameterSet::element(const Tensor& flat, std::int64_t offset) const {
   return static_cast<std::byte*>(flat.data()) + offset * size_bytes(dtype_);
+}
+
+std::int64_t ParameterSet::flat_end(Id id) const {
+  const Entry& entry = parameters_[at(id)];
+  return round_up(entry.offset + entry.elems, kAlignElems);
 }
 
 const std::string& ParameterSet::name_of_element(std::int64_t index) const {
@@ -123,36 +111,48 @@ const std::string& ParameterSet::name_of_element(std::int64_t index) const {
 
 void ParameterSet::set_has_gradient(Id id, bool has_gradient) {
   const Entry& entry = parameters_[at(id)];
-  std::memset(static_cast<std::byte*>(mask_.data()) + entry.offset, has_gradient ? 1 : 0,
-              static_cast<std::size_t>(entry.elems));
+  has_gradient_[at(id)] = has_gradient;
+  const std::vector<std::uint8_t> bytes(static_cast<std::size_t>(entry.elems), has_gradient);
+  mask_.slice(0, entry.offset, entry.elems).write(bytes.data(), entry.elems);
 }
 
-bool ParameterSet::has_gradient(Id id) const {
-  return static_cast<const std::uint8_t*>(mask_.data())[parameters_[at(id)].offset] != 0;
+bool ParameterSet::has_gradient(Id id) const { return has_gradient_[at(id)]; }
+
+Tensor ParameterSet::host_part(const Tensor& flat, const Entry& entry) {
+  const Tensor part = flat.slice(0, entry.offset, entry.elems);
+  if (part.on_host()) return part;
+  Tensor copy = Tensor::empty(host_allocator(), {entry.elems}, flat.dtype());
+  part.read(copy.data(), entry.elems * size_bytes(flat.dtype()));
+  return copy;
 }
 
 Tensor ParameterSet::to_file_order(const Entry& entry, const Tensor& flat) const {
-  Tensor out = Tensor::empty(host(), entry.shape, dtype_);
+  Tensor out = Tensor::empty(host_allocator(), entry.shape, dtype_);
   for_each_position(entry.shape, entry.layout, [&](std::int64_t file, std::int64_t memory) {
-    set_at(out, file, value_at(flat, entry.offset + memory));
+    store_element(out.data(), dtype_, file,
+                  load_element(flat.data(), dtype_, entry.offset + memory));
   });
   return out;
 }
 
-void ParameterSet::from_file_order(const Entry& entry, const Tensor& source, const Tensor& flat) {
+template <typename ValueOf>
+void ParameterSet::write_entry(const Entry& entry, const Tensor& flat, ValueOf value_of) const {
+  const Tensor part = Tensor::empty(host_allocator(), {entry.elems}, dtype_);
   for_each_position(entry.shape, entry.layout, [&](std::int64_t file, std::int64_t memory) {
-    set_at(flat, entry.offset + memory, value_at(source, file));
+    store_element(part.data(), dtype_, memory, value_of(file));
   });
+  flat.slice(0, entry.offset, entry.elems).copy_from(part);
 }
 
 std::vector<NamedTensor> ParameterSet::state() const {
   std::vector<NamedTensor> out;
-  for (const Entry& entry : parameters_) out.push_back({entry.name, to_file_order(entry, values_)});
+  const Tensor values = values_.to_host(), statistics = statistics_.to_host();
+  for (const Entry& entry : parameters_) out.push_back({entry.name, to_file_order(entry, values)});
   for (const Entry& entry : statistics_info_) {
-    out.push_back({entry.name, to_file_order(entry, statistics_)});
+    out.push_back({entry.name, to_file_order(entry, statistics)});
   }
   for (const Counter& counter : counters_) {
-    Tensor value = Tensor::empty(host(), {}, DType::i64);
+    Tensor value = Tensor::empty(host_allocator(), {}, DType::i64);
     *static_cast<std::int64_t*>(value.data()) = counter.value;
     out.push_back({counter.name, value});
   }
@@ -161,9 +161,10 @@ std::vector<NamedTensor> ParameterSet::state() const {
 
 std::vector<NamedTensor> ParameterSet::named(const Tensor& flat, const std::string& prefix) const {
   std::vector<NamedTensor> out;
+  const Tensor on_host = flat.to_host();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (!has_gradient(static_cast<Id>(i))) continue;
-    out.push_back({prefix + parameters_[i].name, to_file_order(parameters_[i], flat)});
+    out.push_back({prefix + parameters_[i].name, to_file_order(parameters_[i], on_host)});
   }
   return out;
 }
@@ -201,7 +202,7 @@ void check_tensor(const Tensor& tensor, const std::vector<std::int64_t>& shape,
                              ? std::numeric_limits<double>::max()
                              : static_cast<double>(std::numeric_limits<float>::max());
   for (std::int64_t i = 0, n = tensor.elems(); i < n; ++i) {
-    const double value = value_at(tensor, i);
+    const double value = load_element(tensor.data(), tensor.dtype(), i);
     if (!(std::abs(value) <= largest)) {
       throw FormatError(message(source, ": tensor ", name, " holds ", value, " at element ", i));
     }
@@ -240,10 +241,13 @@ void ParameterSet::load_state(const std::map<std::string, Tensor>& tensors,
       }
     }
   }
-  for (const Entry& entry : parameters_) from_file_order(entry, tensors.at(entry.name), values_);
-  for (const Entry& entry : statistics_info_) {
-    from_file_order(entry, tensors.at(entry.name), statistics_);
-  }
+  const auto load = [&](const Entry& entry, const Tensor& flat) {
+    const Tensor& tensor = tensors.at(entry.name);
+    write_entry(entry, flat,
+                [&](std::int64_t i) { return load_element(tensor.data(), tensor.dtype(), i); });
+  };
+  for (const Entry& entry : parameters_) load(entry, values_);
+  for (const Entry& entry : statistics_info_) load(entry, statistics_);
   for (Counter& counter : counters_) {
     counter.value = *static_cast<const std::int64_t*>(tensors.at(counter.name).data());
   }
@@ -254,11 +258,13 @@ void ParameterSet::load_velocities(const std::map<std::string, Tensor>& tensors,
   for (const Entry& entry : parameters_) {
     const auto found = tensors.find(prefix + entry.name);
     if (found == tensors.end()) {
-      for (std::int64_t i = 0; i < entry.elems; ++i) set_at(velocities_, entry.offset + i, 0.0);
+      write_entry(entry, velocities_, [](std::int64_t) { return 0.0; });
       continue;
     }
     check_tensor(found->second, entry.shape, found->first, source, dtype_);
-    from_file_order(entry, found->second, velocities_);
+    const Tensor& velocity = found->second;
+    write_entry(entry, velocities_,
+                [&](std::int64_t i) { return load_element(velocity.data(), velocity.dtype(), i); });
   }
 }
 
@@ -266,9 +272,7 @@ void ParameterSet::set_parameter(Id id, const std::vector<double>& values) {
   const Entry& entry = parameters_[at(id)];
   MSD_CHECK(static_cast<std::int64_t>(values.size()) == entry.elems, entry.name, " has ",
             entry.elems, " elements, not ", values.size());
-  for_each_position(entry.shape, entry.layout, [&](std::int64_t file, std::int64_t memory) {
-    set_at(values_, entry.offset + memory, values[static_cast<std::size_t>(file)]);
-  });
+  write_entry(entry, values_, [&](std::int64_t i) { return values[static_cast<std::size_t>(i)]; });
 }
 
 }  // namespace msd

@@ -21,9 +21,9 @@ struct NamedTensor {
   Tensor tensor;  // contiguous, on the host
 };
 
-/// A network's trainable parameters, their gradients and velocities, each in one flat buffer in
-/// the order they were added, and its batch-norm statistics in another. Parameters start at
-/// multiples of 64 bytes; what lies between them has mask 0 and stays zero.
+/// A network's trainable parameters, their gradients and velocities, each in one flat buffer of the
+/// device in the order they were added, and its batch-norm statistics in another. Parameters start
+/// at multiples of 64 bytes; what lies between them has mask 0 and stays zero.
 class ParameterSet {
  public:
   using Id = std::int32_t;
@@ -46,9 +46,16 @@ class ParameterSet {
   /// The parameter that owns flat element `index`, for messages.
   const std::string& name_of_element(std::int64_t index) const;
 
+  /// One past the parameter's flat elements and the gap behind them.
+  std::int64_t flat_end(Id id) const;
+
   void* value(Id id) const { return element(values_, parameters_[at(id)].offset); }
   void* gradient(Id id) const { return element(gradients_, parameters_[at(id)].offset); }
   void* statistic(Id id) const { return element(statistics_, statistics_info_[at(id)].offset); }
+  /// The same elements on the host, [elems], as they lie in memory: a copy where that is a
+  /// device's.
+  Tensor host_value(Id id) const { return host_part(values_, parameters_[at(id)]); }
+  Tensor host_statistic(Id id) const { return host_part(statistics_, statistics_info_[at(id)]); }
   std::int64_t& counter(Id id) { return counters_[at(id)].value; }
 
   const Tensor& values() const { return values_; }
@@ -59,7 +66,8 @@ class ParameterSet {
   void set_has_gradient(Id id, bool has_gradient);
   bool has_gradient(Id id) const;
 
-  /// Parameters, statistics and counters by name, in PyTorch's shapes; f32 or f64 as dtype says.
+  /// Parameters, statistics and counters by name, on the host, in PyTorch's shapes; f32 or f64 as
+  /// dtype says.
   std::vector<NamedTensor> state() const;
   /// Gradients or velocities of the parameters that have a gradient, names prefixed.
   std::vector<NamedTensor> gradients_by_name(const std::string& prefix) const;
@@ -96,12 +104,16 @@ class ParameterSet {
 
   static std::size_t at(Id id) { return static_cast<std::size_t>(id); }
   void* element(const Tensor& flat, std::int64_t offset) const;
+  static Tensor host_part(const Tensor& flat, const Entry& entry);
   Tensor to_file_order(const Entry& entry, const Tensor& flat) const;
-  void from_file_order(const Entry& entry, const Tensor& source, const Tensor& flat);
+  /// Sets an entry's elements of `flat`; value_of(i) is the value of element i in PyTorch's order.
+  template <typename ValueOf>
+  void write_entry(const Entry& entry, const Tensor& flat, ValueOf value_of) const;
   std::vector<NamedTensor> named(const Tensor& flat, const std::string& prefix) const;
 
   std::vector<Entry> parameters_, statistics_info_;
   std::vector<Counter> counters_;
+  std::vector<bool> has_gradient_;  // one a parameter; mask_ says the same of the elements
   std::int64_t parameter_elems_ = 0, flat_elems_ = 0, statistic_elems_ = 0;
   DType dtype_ = DType::f32;
   Tensor values_, gradients_, velocities_, statistics_, mask_;

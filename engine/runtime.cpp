@@ -5,6 +5,8 @@
 #include <charconv>
 #include <thread>
 
+#include "engine/device_allocator.h"
+#include "kernels/cuda/context.h"
 #include "kernels/cuda/device.h"
 #include "kernels/error.h"
 
@@ -47,11 +49,28 @@ DeviceSpec parse_device(std::string_view text) {
   return {DeviceType::cuda, index};
 }
 
-Runtime::Runtime(int threads, DeviceSpec device) : pool_(resolve_threads(threads)) {
+Runtime::Runtime(int threads, DeviceSpec device)
+    : device_(device), pool_(resolve_threads(threads)) {
   require_device(device);
   context_.device = device.type;
   context_.pool = &pool_;
   context_.cpu_ops = &cpu::op_table(cpu::default_isa());
+  if (device.type == DeviceType::cpu) {
+    own_allocator_ = std::make_unique<SystemAllocator>();
+  } else {
+    stream_ = std::make_unique<cuda::Stream>(device.index);
+    context_.cuda = &stream_->context();
+    own_allocator_ = std::make_unique<DeviceAllocator>(*stream_);
+  }
+  allocator_ = own_allocator_.get();
+}
+
+void Runtime::set_allow_tf32(bool allow) {
+  if (stream_ != nullptr) stream_->context().allow_tf32 = allow;
+}
+
+void Runtime::synchronize() {
+  if (stream_ != nullptr) stream_->synchronize();
 }
 
 }  // namespace msd

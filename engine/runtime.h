@@ -6,6 +6,7 @@
 
 #include "engine/allocator.h"
 #include "kernels/cpu/op_table.h"
+#include "kernels/cuda/stream.h"
 #include "kernels/ops.h"
 
 namespace msd {
@@ -28,16 +29,27 @@ class Runtime {
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
+  DeviceSpec device() const { return device_; }
   ExecutionContext& context() { return context_; }
+  /// For tensors that ops work on: the host's memory or the GPU's.
   Allocator& allocator() { return *allocator_; }
   /// Adaptors for tests and limits; the allocator must outlive the runtime's users.
   void set_allocator(Allocator& allocator) { allocator_ = &allocator; }
   int threads() const { return pool_.size(); }
 
+  /// On CUDA the stream that ops run on; null on the CPU.
+  cuda::Stream* stream() { return stream_.get(); }
+  /// Whether f32 products may round their factors to tf32; on CUDA only.
+  void set_allow_tf32(bool allow);
+  /// Until all ops so far are done.
+  void synchronize();
+
  private:
-  SystemAllocator system_;
-  Allocator* allocator_ = &system_;
+  DeviceSpec device_;
   cpu::ThreadPool pool_;
+  std::unique_ptr<cuda::Stream> stream_;
+  std::unique_ptr<Allocator> own_allocator_;
+  Allocator* allocator_ = nullptr;
   ExecutionContext context_;
 };
 

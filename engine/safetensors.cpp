@@ -31,11 +31,6 @@ std::string_view type_name(DType dtype) {
   throw FormatError(message("a tensor of type ", name(dtype), " cannot be stored in safetensors"));
 }
 
-SystemAllocator& host() {
-  static SystemAllocator allocator;
-  return allocator;
-}
-
 struct Entry {
   std::string name;
   std::int64_t begin, end;
@@ -75,7 +70,7 @@ Tensor read_tensor(const std::string& name, const nlohmann::json& info,
     fail("has ", offsets[1] - offsets[0], " bytes, its shape needs ", bytes);
   }
   entry = {name, offsets[0], offsets[1]};
-  Tensor tensor = Tensor::empty(host(), shape, known->dtype);
+  Tensor tensor = Tensor::empty(host_allocator(), shape, known->dtype);
   if (bytes > 0) {
     std::memcpy(tensor.data(), data.data() + offsets[0], static_cast<std::size_t>(bytes));
   }

@@ -111,7 +111,9 @@ void Tape::find_gradients() {
         if (problem.active) zero(i, problem.output, gaps);
       }
       if (!problem.active) {
-        node.mask_parameters(parameters_, p);
+        for (const ParameterSet::Id id : node.parameters(p)) {
+          parameters_.set_has_gradient(id, false);
+        }
         continue;
       }
       const auto& input = buffers_[static_cast<std::size_t>(problem.input.buffer)];
@@ -142,6 +144,19 @@ void Tape::find_gradients() {
   }
   for (std::size_t i = nodes_.size(); i-- > 0;) {
     if (!nodes_[i]->is_root()) visit(i);
+  }
+}
+
+// After node i's backward, what lies behind the parameters of all nodes before it.
+void Tape::find_ready_ranges() {
+  std::int64_t end = 0;
+  for (const std::unique_ptr<Node>& node : nodes_) {
+    ready_from_.push_back(end);
+    for (std::size_t p = 0; p < node->problems.size(); ++p) {
+      for (const ParameterSet::Id id : node->parameters(p)) {
+        end = std::max(end, parameters_.flat_end(id));
+      }
+    }
   }
 }
 
@@ -228,6 +243,7 @@ void Tape::plan() {
 void Tape::compile() {
   MSD_CHECK(!compiled_, "Tape::compile twice");
   find_gradients();
+  find_ready_ranges();
   plan();
   compiled_ = true;
 }
@@ -237,11 +253,15 @@ void Tape::forward() {
   for (const std::unique_ptr<Node>& node : nodes_) node->forward(runtime_.context());
 }
 
-void Tape::backward() {
+void Tape::backward(const GradientReady& ready) {
   MSD_CHECK(compiled_, "Tape::backward before compile");
+  std::int64_t announced = parameters_.flat_elems();
   for (std::size_t i = nodes_.size(); i-- > 0;) {
     if (!zero_args_[i].empty()) fill(runtime_.context(), zero_args_[i]);
     if (!nodes_[i]->is_root()) nodes_[i]->backward(runtime_.context());
+    if (!ready || ready_from_[i] >= announced) continue;
+    ready(ready_from_[i], announced);
+    announced = ready_from_[i];
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -56,8 +57,9 @@ class Node {
   virtual void bind(const Tape& tape, const std::vector<std::byte*>& scratch) = 0;
   virtual void forward(ExecutionContext& context) = 0;
   virtual void backward(ExecutionContext& context) = 0;
-  /// Problem p has no gradient: its parameters are neither stepped nor decayed.
-  virtual void mask_parameters(ParameterSet&, std::size_t /*problem*/) const {}
+  /// Whose gradients problem p's backward writes. Without a gradient at its output they have none,
+  /// and are neither stepped nor decayed.
+  virtual std::vector<ParameterSet::Id> parameters(std::size_t /*problem*/) const { return {}; }
 };
 
 /// A recorded sequence of group ops over static shapes. Record, compile() once, then run forward()
@@ -95,7 +97,10 @@ class Tape {
   void compile();
 
   void forward();
-  void backward();
+  /// Calls `ready(first, end)`, where given, as soon as the flat gradient's elements [first, end)
+  /// are final: from the end of the buffer to its start, every element once.
+  using GradientReady = std::function<void(std::int64_t first, std::int64_t end)>;
+  void backward(const GradientReady& ready = {});
 
   // For nodes and for reading results.
   View value(Variable v) const;
@@ -114,6 +119,7 @@ class Tape {
   };
   class Coverage;
   void find_gradients();
+  void find_ready_ranges();
   void plan();
 
   Runtime& runtime_;
@@ -123,6 +129,7 @@ class Tape {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::vector<Variable>> zeroed_;     // gradients to clear before node i's backward
   std::vector<std::vector<FillArgs>> zero_args_;  // the same, bound
+  std::vector<std::int64_t> ready_from_;          // flat elements final after node i's backward
   Buffer arena_;
   bool compiled_ = false;
 };

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "engine/tensor.h"
 
-#include <cstring>
 #include <utility>
 
 namespace msd {
@@ -34,9 +33,7 @@ Tensor Tensor::empty(Allocator& allocator, std::vector<std::int64_t> shape, DTyp
 
 Tensor Tensor::zeros(Allocator& allocator, std::vector<std::int64_t> shape, DType dtype) {
   Tensor t = empty(allocator, std::move(shape), dtype);
-  if (t.buffer_->size_bytes() > 0) {
-    std::memset(t.buffer_->data(), 0, static_cast<std::size_t>(t.buffer_->size_bytes()));
-  }
+  allocator.set_bytes(t.buffer_->data(), 0, t.buffer_->size_bytes());
   return t;
 }
 
@@ -75,6 +72,33 @@ void* Tensor::data() const {
   return buffer_ == nullptr ? nullptr : buffer_->data() + offset_ * msd::size_bytes(dtype_);
 }
 
+Tensor Tensor::to_host() const {
+  if (on_host()) return *this;
+  Tensor t = *this;
+  t.buffer_ = std::make_shared<Buffer>(host_allocator(), buffer_->size_bytes());
+  buffer_->allocator()->copy(t.buffer_->data(), buffer_->data(), buffer_->size_bytes());
+  return t;
+}
+
+void Tensor::copy_from(const Tensor& host) const {
+  MSD_CHECK(
+      host.on_host() && host.shape_ == shape_ && host.dtype_ == dtype_ && host.is_contiguous(),
+      "a tensor copied from one of another kind");
+  write(host.data(), elems() * msd::size_bytes(dtype_));
+}
+
+void Tensor::write(const void* host, std::int64_t bytes) const {
+  MSD_CHECK(is_contiguous() && bytes <= elems() * msd::size_bytes(dtype_), bytes,
+            " bytes into a tensor of ", elems(), " elements");
+  if (bytes > 0) buffer_->allocator()->upload(data(), host, bytes);
+}
+
+void Tensor::read(void* host, std::int64_t bytes) const {
+  MSD_CHECK(is_contiguous() && bytes <= elems() * msd::size_bytes(dtype_), bytes,
+            " bytes of a tensor of ", elems(), " elements");
+  if (bytes > 0) buffer_->allocator()->copy(host, data(), bytes);
+}
+
 View Tensor::view() const {
   MSD_CHECK(dim() == 4 && strides_[3] == 1, "a view over a tensor of ", dim(), " dimensions");
   const std::int64_t pitch = strides_[2];
@@ -82,6 +106,40 @@ View Tensor::view() const {
                     (shape_[0] <= 1 || strides_[0] == shape_[1] * shape_[2] * pitch);
   MSD_CHECK(rows, "a view over a tensor whose rows are not evenly spaced");
   return {data(), dtype_, shape_[0], shape_[1], shape_[2], shape_[3], pitch};
+}
+
+namespace {
+
+// From the first element to one past the last.
+std::int64_t span_bytes(const ConstView& view) {
+  return view.elems() == 0 ? 0 : ((view.rows() - 1) * view.pitch + view.c) * size_bytes(view.dtype);
+}
+
+}  // namespace
+
+Tensor host_copy(Allocator& allocator, const ConstView& view) {
+  Tensor copy = Tensor::empty(host_allocator(), {view.n, view.h, view.w, view.pitch}, view.dtype);
+  allocator.copy(copy.data(), view.data, span_bytes(view));
+  return copy.slice(3, 0, view.c);
+}
+
+void write_view(Allocator& allocator, const View& to, const ConstView& host) {
+  MSD_CHECK(to.n == host.n && to.h == host.h && to.w == host.w && to.c == host.c &&
+                (host.dtype == DType::f32 || host.dtype == DType::f64),
+            "write_view of ", host, " to ", ConstView(to));
+  if (to.elems() == 0) return;
+  if (to.dtype == host.dtype && to.pitch == host.pitch) {
+    allocator.upload(to.data, host.data, span_bytes(to));
+    return;
+  }
+  const Tensor rows = Tensor::zeros(host_allocator(), {to.rows(), to.pitch}, to.dtype);
+  for (std::int64_t row = 0; row < to.rows(); ++row) {
+    for (std::int64_t c = 0; c < to.c; ++c) {
+      store_element(rows.data(), to.dtype, row * to.pitch + c,
+                    load_element(host.data, host.dtype, row * host.pitch + c));
+    }
+  }
+  allocator.upload(to.data, rows.data(), span_bytes(to));
 }
 
 }  // namespace msd

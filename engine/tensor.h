@@ -24,6 +24,7 @@ class Buffer {
 
   std::byte* data() const { return static_cast<std::byte*>(data_); }
   std::int64_t size_bytes() const { return bytes_; }
+  Allocator* allocator() const { return allocator_; }
 
  private:
   Allocator* allocator_ = nullptr;
@@ -50,13 +51,24 @@ class Tensor {
   bool is_contiguous() const;
   bool defined() const { return buffer_ != nullptr; }
 
+  /// Whether host code may touch the elements.
+  bool on_host() const { return buffer_ == nullptr || buffer_->allocator()->on_host(); }
+  /// This tensor where it is on the host; if not, a copy of it there, of the same layout.
+  Tensor to_host() const;
+  /// All elements from host memory; both contiguous, of one shape and type.
+  void copy_from(const Tensor& host) const;
+  /// The first bytes of a contiguous tensor, to and from host memory.
+  void write(const void* host, std::int64_t bytes) const;
+  void read(void* host, std::int64_t bytes) const;
+
   /// Elements [first, first + count) of dimension `axis`; shares the memory.
   Tensor slice(std::int64_t axis, std::int64_t first, std::int64_t count) const;
 
   /// The memory as a plain span; the tensor must be contiguous and of type T.
   template <typename T>
   std::span<T> span() const {
-    MSD_CHECK(kDTypeOf<T> == dtype_ && is_contiguous(), "span over a ", name(dtype_), " tensor");
+    MSD_CHECK(kDTypeOf<T> == dtype_ && is_contiguous() && on_host(), "span over a ", name(dtype_),
+              on_host() ? " tensor" : " tensor on a device");
     return {static_cast<T*>(data()), static_cast<std::size_t>(elems())};
   }
   void* data() const;
@@ -70,5 +82,12 @@ class Tensor {
   std::vector<std::int64_t> shape_, strides_;
   DType dtype_ = DType::f32;
 };
+
+/// A copy of an activation in the host's memory, with the view's pitch; `allocator` is the one
+/// whose memory the view lies in.
+Tensor host_copy(Allocator& allocator, const ConstView& view);
+/// Overwrites an activation of f32, f64 or bf16 in `allocator`'s memory with one of f32 or f64 in
+/// the host's, of one shape. The elements between the activation's rows may be overwritten.
+void write_view(Allocator& allocator, const View& to, const ConstView& host);
 
 }  // namespace msd

@@ -2,6 +2,7 @@
 #include "kernels/cpu/op_table.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/stream.h"
 #include "kernels/error.h"
 #include "kernels/ops.h"
 
@@ -11,6 +12,7 @@ namespace msd {
   void name(ExecutionContext& context, std::span<const Args> group) { \
     for (const Args& args : group) args.check();                      \
     if (context.device == DeviceType::cuda) {                         \
+      const cuda::ProfilerRange range(#name);                         \
       cuda::name(*context.cuda, group);                               \
       cuda::finish_op(*context.cuda, #name);                          \
       return;                                                         \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/view.h"
 
+#include <bit>
 #include <ostream>
 
 #include "kernels/error.h"
@@ -65,6 +66,53 @@ View View::channels(std::int64_t first, std::int64_t count) const {
 std::ostream& operator<<(std::ostream& out, const ConstView& view) {
   return out << name(view.dtype) << '[' << view.n << ',' << view.h << ',' << view.w << ',' << view.c
              << " pitch " << view.pitch << ']';
+}
+
+double load_element(const void* data, DType dtype, std::int64_t i) {
+  switch (dtype) {
+    case DType::f32:
+      return static_cast<double>(static_cast<const float*>(data)[i]);
+    case DType::f64:
+      return static_cast<const double*>(data)[i];
+    case DType::bf16: {
+      const std::uint32_t bits = std::uint32_t{static_cast<const std::uint16_t*>(data)[i]} << 16;
+      return static_cast<double>(std::bit_cast<float>(bits));
+    }
+    case DType::u8:
+      return static_cast<double>(static_cast<const std::uint8_t*>(data)[i]);
+    case DType::i32:
+      return static_cast<double>(static_cast<const std::int32_t*>(data)[i]);
+    case DType::i64:
+      return static_cast<double>(static_cast<const std::int64_t*>(data)[i]);
+  }
+  return 0.0;
+}
+
+void store_element(void* data, DType dtype, std::int64_t i, double value) {
+  switch (dtype) {
+    case DType::f32:
+      static_cast<float*>(data)[i] = static_cast<float>(value);
+      return;
+    case DType::f64:
+      static_cast<double*>(data)[i] = value;
+      return;
+    case DType::bf16: {
+      const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
+      const bool nan = (bits & 0x7FFFFFFF) > 0x7F800000;
+      const std::uint32_t rounded = nan ? bits | 0x400000 : bits + 0x7FFF + (bits >> 16 & 1);
+      static_cast<std::uint16_t*>(data)[i] = static_cast<std::uint16_t>(rounded >> 16);
+      return;
+    }
+    case DType::u8:
+      static_cast<std::uint8_t*>(data)[i] = static_cast<std::uint8_t>(value);
+      return;
+    case DType::i32:
+      static_cast<std::int32_t*>(data)[i] = static_cast<std::int32_t>(value);
+      return;
+    case DType::i64:
+      static_cast<std::int64_t*>(data)[i] = static_cast<std::int64_t>(value);
+      return;
+  }
 }
 
 }  // namespace msd

@@ -24,6 +24,10 @@ inline constexpr DType kDTypeOf<std::int32_t> = DType::i32;
 template <>
 inline constexpr DType kDTypeOf<std::int64_t> = DType::i64;
 
+/// Element i of an array of any type. Storing rounds to nearest (bf16: ties to even).
+double load_element(const void* data, DType dtype, std::int64_t i);
+void store_element(void* data, DType dtype, std::int64_t i, double value);
+
 /// The type of sums, statistics, biases and losses of an op whose activations are `dtype`:
 /// f64 for f64, f32 otherwise.
 constexpr DType accumulator_of(DType dtype) {

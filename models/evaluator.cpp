@@ -12,19 +12,26 @@ Evaluator::Evaluator(Runtime& runtime, const Plan& plan, std::int64_t batch)
   records_.exits = plan.stages();
 }
 
+View Evaluator::input(std::int64_t n) const {
+  MSD_CHECK(n <= session_.batch(), n, " images for an evaluator of batch ", session_.batch());
+  View view = session_.input();
+  view.n = n;
+  return view;
+}
+
 void Evaluator::add(const ConstView& images, const std::int32_t* labels) {
-  MSD_CHECK(images.n <= session_.batch(), images.n, " images for an evaluator of batch ",
-            session_.batch());
-  const auto first_images = [&](View view) {
-    view.n = images.n;
-    return view;
-  };
-  // A short batch leaves anything in the session's last images; nobody looks at their results.
-  const CopyArgs to_input = {images, first_images(session_.input())};
+  const CopyArgs to_input = {images, input(images.n)};
   msd::copy(runtime_.context(), {&to_input, 1});
-  recorder_.begin(labels, images.n);
+  run(labels, images.n);
+}
+
+// A short batch leaves anything in the session's last images; nobody looks at their results.
+void Evaluator::run(const std::int32_t* labels, std::int64_t n) {
+  recorder_.begin(labels, n);
   for (std::int64_t exit = 0; exit < records_.exits; ++exit) {
-    recorder_.add(first_images(session_.run_stage(exit)), counts_, &records_);
+    View logits = session_.run_stage(exit);
+    logits.n = n;
+    recorder_.add(logits, counts_, &records_);
   }
 }
 

@@ -15,7 +15,12 @@ class Evaluator {
   /// Borrows both. `plan` has a stage for every exit.
   Evaluator(Runtime& runtime, const Plan& plan, std::int64_t batch);
 
-  /// Adds images.n <= batch samples: normalised images [n,size,size,3] and their labels.
+  /// Where the next n <= batch samples go, in the runtime's memory: normalised images
+  /// [n,size,size,3].
+  View input(std::int64_t n) const;
+  /// Adds the samples that lie there, with their labels, on the host.
+  void run(const std::int32_t* labels, std::int64_t n);
+  /// Copies images.n <= batch samples of the runtime's memory there and adds them.
   void add(const ConstView& images, const std::int32_t* labels);
 
   const ExitRecords& records() const { return records_; }

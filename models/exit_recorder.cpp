@@ -9,12 +9,7 @@
 namespace msd {
 namespace {
 
-constexpr std::int64_t kTop = 5;
-
-double value_at(const void* data, DType dtype, std::int64_t i) {
-  return dtype == DType::f64 ? static_cast<const double*>(data)[i]
-                             : static_cast<double>(static_cast<const float*>(data)[i]);
-}
+constexpr std::int64_t kTop = ConfidenceReader::kTop;
 
 }  // namespace
 
@@ -76,12 +71,11 @@ void largest(const double* values, std::int64_t size, std::int64_t count, std::i
 
 ExitRecorder::ExitRecorder(Runtime& runtime, std::int64_t exits, std::int64_t classes,
                            std::int64_t max_batch, DType dtype)
-    : runtime_(runtime), exits_(exits), classes_(classes) {
-  probabilities_ = Tensor::activation(runtime.allocator(), max_batch, 1, 1, classes, dtype);
-  max_ = Tensor::empty(runtime.allocator(), {max_batch}, accumulator_of(dtype));
+    : exits_(exits),
+      classes_(classes),
+      max_batch_(max_batch),
+      reader_(runtime, max_batch, classes, dtype) {
   const auto batch = static_cast<std::size_t>(max_batch);
-  argmax_.resize(batch);
-  top5_.resize(batch * kTop);
   probability_sums_.resize(batch * static_cast<std::size_t>(classes));
   const std::size_t records = batch * static_cast<std::size_t>(exits);
   batch_.exits = exits;
@@ -94,8 +88,7 @@ ExitRecorder::ExitRecorder(Runtime& runtime, std::int64_t exits, std::int64_t cl
 }
 
 void ExitRecorder::begin(const std::int32_t* labels, std::int64_t n) {
-  MSD_CHECK(n <= static_cast<std::int64_t>(argmax_.size()), "a batch of ", n, " for a recorder of ",
-            argmax_.size());
+  MSD_CHECK(n <= max_batch_, "a batch of ", n, " for a recorder of ", max_batch_);
   batch_.labels.assign(labels, labels + n);
   std::fill(probability_sums_.begin(), probability_sums_.end(), 0.0);
   exit_ = 0;
@@ -105,37 +98,26 @@ void ExitRecorder::add(const ConstView& logits, ExitCounts& counts, ExitRecords*
   const std::int64_t n = batch_.samples();
   MSD_CHECK(logits.n == n && logits.c == classes_ && exit_ < exits_, "logits ", logits, " of exit ",
             exit_, " for a batch of ", n);
-  View probabilities = probabilities_.view();
-  probabilities.n = n;
-  SoftmaxConfidenceArgs args;
-  args.logits = logits;
-  args.probabilities = probabilities;
-  args.max = max_.data();
-  args.argmax = argmax_.data();
-  args.top5 = top5_.data();
-  softmax_confidence(runtime_.context(), {&args, 1});
+  reader_.read(logits);
 
   const auto exit = static_cast<std::size_t>(exit_);
   for (std::int64_t s = 0; s < n; ++s) {
     const auto row = static_cast<std::size_t>(s);
     const std::int32_t label = batch_.labels[row];
     const std::size_t i = batch_.at(s, exit_);
-    const std::int32_t* top = top5_.data() + kTop * s;
-    batch_.confidence[i] = static_cast<float>(value_at(max_.data(), max_.dtype(), s));
-    batch_.prediction[i] = argmax_[row];
+    const std::int32_t* top = reader_.top(s);
+    batch_.confidence[i] = static_cast<float>(reader_.confidence(s));
+    batch_.prediction[i] = reader_.argmax(s);
     batch_.top5[i] = std::find(top, top + kTop, label) != top + kTop;
     double* sums = probability_sums_.data() + s * classes_;
-    const std::int64_t first = s * probabilities.pitch;
-    for (std::int64_t c = 0; c < classes_; ++c) {
-      sums[c] += value_at(probabilities.data, probabilities.dtype, first + c);
-    }
+    for (std::int64_t c = 0; c < classes_; ++c) sums[c] += reader_.probability(s, c);
     std::int32_t best[kTop];
     largest(sums, classes_, kTop, best);
     batch_.ensemble_prediction[i] = best[0];
     batch_.ensemble_top5[i] = std::find(best, best + kTop, label) != best + kTop;
     if (label < 0 || label >= classes_) continue;
     // A probability that underflowed costs what the smallest float would.
-    const double p = std::max(value_at(probabilities.data, probabilities.dtype, first + label),
+    const double p = std::max(reader_.probability(s, label),
                               static_cast<double>(std::numeric_limits<float>::min()));
     counts.loss_sum[exit] -= std::log(p);
     counts.top1[exit] += batch_.prediction[i] == label;

@@ -5,8 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
-#include "engine/runtime.h"
-#include "engine/tensor.h"
+#include "models/confidence_reader.h"
 #include "models/exit_policy.h"
 
 namespace msd {
@@ -41,10 +40,8 @@ class ExitRecorder {
  private:
   void append_batch(ExitRecords& records) const;
 
-  Runtime& runtime_;
-  std::int64_t exits_, classes_;
-  Tensor probabilities_, max_;
-  std::vector<std::int32_t> argmax_, top5_;
+  std::int64_t exits_, classes_, max_batch_;
+  ConfidenceReader reader_;
   std::vector<double> probability_sums_;  // [max_batch][classes] over the exits so far
   ExitRecords batch_;                     // of the batch in hand
   std::int64_t exit_ = 0;                 // the one add() takes next

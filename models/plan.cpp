@@ -20,40 +20,45 @@ std::vector<std::int64_t> all_exits(const Architecture& net) {
   return exits;
 }
 
+struct FoldedConvolution {
+  Tensor weight, bias;  // on the host
+};
+
 // scale = gamma/sqrt(var + eps); weight *= scale; bias = beta + (bias - mean)*scale, in double.
-template <typename T>
-void fold_batchnorm(const Operation& op, const ParameterSet& set,
-                    const Network::OperationParameters& ids, T* weight, T* bias) {
-  const auto vector = [&](const void* p) { return static_cast<const T*>(p); };
-  const T* source = vector(set.value(ids.weight));
-  const T* gamma = vector(set.value(ids.gamma));
-  const T* beta = vector(set.value(ids.beta));
-  const T* mean = vector(set.statistic(ids.running_mean));
-  const T* var = vector(set.statistic(ids.running_var));
-  const T* own_bias = ids.bias >= 0 ? vector(set.value(ids.bias)) : nullptr;
+FoldedConvolution fold_batchnorm(const Operation& op, const ParameterSet& set,
+                                 const Network::OperationParameters& ids) {
+  const DType dtype = set.dtype();
+  const auto values = [dtype](const Tensor& tensor) {
+    return [tensor, dtype](std::int64_t i) { return load_element(tensor.data(), dtype, i); };
+  };
+  const auto source = values(set.host_value(ids.weight));
+  const auto gamma = values(set.host_value(ids.gamma)), beta = values(set.host_value(ids.beta));
+  const auto mean = values(set.host_statistic(ids.running_mean));
+  const auto var = values(set.host_statistic(ids.running_var));
+  FoldedConvolution folded = {Tensor::empty(host_allocator(), {op.conv.weight_elems()}, dtype),
+                              Tensor::zeros(host_allocator(), {op.conv.cout}, dtype)};
+  const auto own_bias = values(ids.bias >= 0 ? set.host_value(ids.bias) : folded.bias);
   const std::int64_t per_output = op.conv.weight_elems() / op.conv.cout;
   for (std::int64_t o = 0; o < op.conv.cout; ++o) {
-    const double scale =
-        static_cast<double>(gamma[o]) / std::sqrt(static_cast<double>(var[o]) + kBatchNormEpsilon);
-    const double shift = own_bias != nullptr ? static_cast<double>(own_bias[o]) : 0.0;
-    bias[o] = static_cast<T>(static_cast<double>(beta[o]) +
-                             (shift - static_cast<double>(mean[o])) * scale);
-    for (std::int64_t i = 0; i < per_output; ++i) {
-      const std::int64_t at = o * per_output + i;
-      weight[at] = static_cast<T>(static_cast<double>(source[at]) * scale);
+    const double scale = gamma(o) / std::sqrt(var(o) + kBatchNormEpsilon);
+    store_element(folded.bias.data(), dtype, o, beta(o) + (own_bias(o) - mean(o)) * scale);
+    for (std::int64_t i = o * per_output; i < (o + 1) * per_output; ++i) {
+      store_element(folded.weight.data(), dtype, i, source(i) * scale);
     }
   }
+  return folded;
 }
 
 }  // namespace
 
-Plan::Plan(Runtime& runtime, const Network& network)
-    : Plan(runtime, network, all_exits(network.architecture())) {}
+Plan::Plan(Runtime& runtime, const Network& network, DType activations)
+    : Plan(runtime, network, all_exits(network.architecture()), activations) {}
 
-Plan::Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> exits)
-    : architecture_(network.architecture()),
-      dtype_(network.parameters().dtype()),
-      exits_(std::move(exits)) {
+Plan::Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> exits,
+           DType activations)
+    : architecture_(network.architecture()), dtype_(activations), exits_(std::move(exits)) {
+  MSD_CHECK(accumulator_of(activations) == network.dtype(), "activations of ", name(activations),
+            " for parameters of ", name(network.dtype()));
   const bool rising =
       std::adjacent_find(exits_.begin(), exits_.end(), std::greater_equal<>()) == exits_.end();
   MSD_CHECK(!exits_.empty() && rising && exits_[0] >= 0 && exits_.back() < architecture_.exits(),
@@ -74,36 +79,33 @@ Plan::Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> e
 
   weights_.resize(count);
   const ParameterSet& set = network.parameters();
-  const auto copy_of = [&](const void* source, std::int64_t elems) {
-    storage_.push_back(Tensor::empty(runtime.allocator(), {elems}, dtype_));
-    std::copy_n(static_cast<const std::byte*>(source), elems * size_bytes(dtype_),
-                static_cast<std::byte*>(storage_.back().data()));
-    return storage_.back().data();
+  const auto upload = [&](const Tensor& host) {
+    const Tensor tensor = Tensor::empty(runtime.allocator(), host.shape(), host.dtype());
+    tensor.copy_from(host);
+    return tensor;
+  };
+  const auto keep = [&](const Tensor& tensor) {
+    storage_.push_back(tensor);
+    return tensor.data();
   };
   for (std::size_t i = 0; i < count; ++i) {
     const Operation& op = architecture_.operations[i];
     const Network::OperationParameters& ids = network.of(i);
     if (!done[i]) continue;
     if (op.kind == Kind::linear) {
-      weights_[i] = {copy_of(set.value(ids.weight), op.input.channels * op.output.channels),
-                     copy_of(set.value(ids.bias), op.output.channels)};
+      weights_[i] = {keep(upload(set.host_value(ids.weight))),
+                     keep(upload(set.host_value(ids.bias)))};
     } else if (op.kind == Kind::conv_bn_relu) {
-      const Tensor weight = Tensor::empty(runtime.allocator(), {op.conv.weight_elems()}, dtype_);
-      const Tensor bias = Tensor::empty(runtime.allocator(), {op.conv.cout}, dtype_);
+      const FoldedConvolution folded = fold_batchnorm(op, set, ids);
+      const Tensor weight = upload(folded.weight);
       const Tensor packed = Tensor::empty(runtime.allocator(),
                                           {conv_packed_elems(op.conv, ConvPass::forward)}, dtype_);
-      if (dtype_ == DType::f64) {
-        fold_batchnorm(op, set, ids, weight.span<double>().data(), bias.span<double>().data());
-      } else {
-        fold_batchnorm(op, set, ids, weight.span<float>().data(), bias.span<float>().data());
-      }
       const ConvPackArgs pack = {weight.data(), packed.data(), op.conv, ConvPass::forward, dtype_};
       conv_pack(runtime.context(), {&pack, 1});
-      weights_[i] = {packed.data(), bias.data()};
-      storage_.push_back(packed);
-      storage_.push_back(bias);
+      weights_[i] = {keep(packed), keep(upload(folded.bias))};
     }
   }
+  runtime.synchronize();  // sessions on other streams may read the weights from here on
 }
 
 std::int64_t Plan::mul_adds(std::int64_t stage) const {
@@ -116,7 +118,9 @@ std::int64_t Plan::mul_adds(std::int64_t stage) const {
   return total;
 }
 
-std::int64_t preferred_batch(const Runtime& runtime) { return 8 * runtime.threads(); }
+std::int64_t preferred_batch(const Runtime& runtime) {
+  return runtime.device().type == DeviceType::cuda ? 256 : 8 * runtime.threads();
+}
 
 PlanSession::PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch)
     : runtime_(runtime), plan_(plan), batch_(batch) {
@@ -173,15 +177,20 @@ PlanSession::PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch)
     buffers_.push_back(shape(b));
     if (lives[b].first >= 0) buffers_[b].data = arena_.data() + memory.offsets[request_of[b]];
   }
-  for (const auto& stage : plan.stages_) {
-    stages_.emplace_back();
+  stages_.resize(plan.stages_.size());
+  for (std::size_t s = 0; s < stages_.size(); ++s) {
+    Stage& stage = stages_[s];
     std::int64_t group = -1;
-    for (const std::size_t i : stage) {
+    for (const std::size_t i : plan.stages_[s]) {
       const Operation& op = net.operations[i];
-      if (op.group != group) stages_.back().emplace_back();
+      if (op.group != group) stage.steps.emplace_back();
       group = op.group;
-      bind(op, plan.weights_[i], stages_.back().back());
+      bind(op, plan.weights_[i], stage.steps.back());
     }
+    for (const Step& calls : stage.steps) stage.mul_adds += mul_adds_of(calls);
+    stage.replay = Replay(runtime, [this, s] {
+      for (const Step& calls : stages_[s].steps) run(calls);
+    });
   }
 }
 
@@ -208,23 +217,30 @@ void PlanSession::bind(const Operation& op, const Plan::Weights& weights, Step& 
   }
 }
 
-void PlanSession::run(const Step& step) {
+std::int64_t PlanSession::mul_adds_of(const Step& step) {
+  std::int64_t total = 0;
+  for (const ConvForwardArgs& args : step.convolutions) {
+    total += args.y.h * args.y.w * args.geometry.weight_elems();
+  }
+  for (const LinearForwardArgs& args : step.linears) total += args.x.c * args.y.c;
+  return total;
+}
+
+void PlanSession::run(const Step& step) const {
   ExecutionContext& context = runtime_.context();
   if (!step.convolutions.empty()) conv_forward(context, step.convolutions);
   if (!step.max_pools.empty()) max_pool_forward(context, step.max_pools);
   if (!step.avg_pools.empty()) avg_pool_forward(context, step.avg_pools);
   if (!step.linears.empty()) linear_forward(context, step.linears);
-  for (const ConvForwardArgs& args : step.convolutions) {
-    executed_mul_adds_ += args.y.h * args.y.w * args.geometry.weight_elems();
-  }
-  for (const LinearForwardArgs& args : step.linears) executed_mul_adds_ += args.x.c * args.y.c;
 }
 
 View PlanSession::run_stage(std::int64_t stage) {
   MSD_CHECK((stage == 0 || stage == next_stage_) && stage < plan_.stages(), "stage ", stage,
             " after stage ", next_stage_ - 1, " of ", plan_.stages());
   if (stage == 0) executed_mul_adds_ = 0;
-  for (const Step& step : stages_.at(static_cast<std::size_t>(stage))) run(step);
+  Stage& next = stages_.at(static_cast<std::size_t>(stage));
+  next.replay.run();
+  executed_mul_adds_ += next.mul_adds;
   next_stage_ = stage + 1;
   const std::int64_t exit = plan_.exits_[static_cast<std::size_t>(stage)];
   return view(plan_.architecture_.logits[static_cast<std::size_t>(exit)]);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
+#include "engine/replay.h"
 #include "engine/runtime.h"
 #include "engine/tensor.h"
 #include "models/network.h"
@@ -18,10 +20,14 @@ class Plan {
  public:
   /// Stages for `exits` (indices from 0, rising). All of them: early exit. A single one: that exit
   /// alone, without the earlier classifiers (direct). Reads the network now; later changes of its
-  /// weights do not show.
-  Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> exits);
+  /// weights do not show. activations: the type of the network's parameters, or bf16 on CUDA.
+  Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> exits,
+       DType activations);
+  Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> exits)
+      : Plan(runtime, network, std::move(exits), network.dtype()) {}
   /// Stages for every exit.
-  Plan(Runtime& runtime, const Network& network);
+  Plan(Runtime& runtime, const Network& network, DType activations);
+  Plan(Runtime& runtime, const Network& network) : Plan(runtime, network, network.dtype()) {}
 
   const Architecture& architecture() const { return architecture_; }
   DType dtype() const { return dtype_; }
@@ -45,8 +51,9 @@ class Plan {
   std::vector<Tensor> storage_;
 };
 
-/// Images a session runs at once with the least time an image: 8 a thread. More fall out of the
-/// cache between layers (net A on one Zen 5 core: 1.7 ms an image at 4 to 8, 2.1 at 64, 2.4 at 1).
+/// Images a session runs at once with the least time an image. On the CPU 8 a thread: more fall out
+/// of the cache between layers (net A on one Zen 5 core: 1.7 ms an image at 4 to 8, 2.1 at 64, 2.4
+/// at 1). On CUDA 256, enough to fill a GPU with CIFAR's maps; not measured yet.
 std::int64_t preferred_batch(const Runtime& runtime);
 
 /// Buffers and bound calls to run a plan over batches of one size. Not thread-safe.
@@ -54,15 +61,19 @@ class PlanSession {
  public:
   /// Borrows runtime (its thread and allocator) and plan.
   PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch);
+  PlanSession(const PlanSession&) = delete;
+  PlanSession& operator=(const PlanSession&) = delete;
 
   std::int64_t batch() const { return batch_; }
-  /// To fill before every stage 0: normalised images [batch,size,size,3]. Its memory serves later
-  /// layers: what it held is gone once stage 0 ran.
+  /// To fill before every stage 0, in the runtime's memory: normalised images
+  /// [batch,size,size,3]. Its memory serves later layers: what it held is gone once stage 0 ran.
   View input() const { return buffers_[0]; }
+  /// Fills it from the host. images: f32 or f64.
+  void set_input(const ConstView& images) { write_view(runtime_.allocator(), input(), images); }
 
   /// Runs one stage; stages run in order, and the input must not be written between stage 0 and the
   /// last one that runs. What later stages would need is not computed. Allocates nothing. Returns
-  /// the exit's logits [batch,1,1,classes], valid until stage 0 runs again.
+  /// the exit's logits [batch,1,1,classes] in the runtime's memory, valid until stage 0 runs again.
   View run_stage(std::int64_t stage);
 
   /// Mul-adds of one image that the calls made since stage 0 last ran have really executed, summed
@@ -81,14 +92,20 @@ class PlanSession {
 
   View view(const Feature& feature) const;
   void bind(const Operation& op, const Plan::Weights& weights, Step& step) const;
-  void run(const Step& step);
+  static std::int64_t mul_adds_of(const Step& step);
+  void run(const Step& step) const;
 
   Runtime& runtime_;
   const Plan& plan_;
   std::int64_t batch_;
   Buffer arena_;
   std::vector<View> buffers_;  // one a feature buffer; null where never used
-  std::vector<std::vector<Step>> stages_;
+  struct Stage {
+    std::vector<Step> steps;
+    std::int64_t mul_adds = 0;  // of one image
+    Replay replay;
+  };
+  std::vector<Stage> stages_;
   std::int64_t next_stage_ = 0;
   std::int64_t executed_mul_adds_ = 0;
 };

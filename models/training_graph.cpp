@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "models/training_graph.h"
 
+#include <numeric>
+
 #include "engine/autograd/batchnorm.h"
 #include "engine/autograd/convolution.h"
 #include "engine/autograd/linear.h"
@@ -12,14 +14,21 @@ namespace {
 
 using Kind = Operation::Kind;
 
+std::int64_t losses_offset(std::int64_t batch) {
+  return round_up(batch * size_bytes(DType::i32), Allocator::kAlignment);
+}
+
 }  // namespace
 
 TrainingGraph::TrainingGraph(Runtime& runtime, Network& network, std::int64_t batch,
-                             const std::vector<double>& exit_weights)
-    : network_(network),
+                             const std::vector<double>& exit_weights, DType activations)
+    : runtime_(runtime),
+      network_(network),
       batch_(batch),
       exit_weights_(exit_weights),
-      tape_(runtime, network.parameters(), network.parameters().dtype()) {
+      tape_(runtime, network.parameters(), activations) {
+  MSD_CHECK(accumulator_of(activations) == network.dtype(), "activations of ", name(activations),
+            " for parameters of ", name(network.dtype()));
   const Architecture& net = network.architecture();
   if (batch < 1) throw ConfigError(message("--batch-size is ", batch, "; it must be at least 1"));
   if (static_cast<std::int64_t>(exit_weights.size()) != net.exits()) {
@@ -38,8 +47,9 @@ TrainingGraph::TrainingGraph(Runtime& runtime, Network& network, std::int64_t ba
   }
   input_ = buffers_[0];
   for (const Feature& logits : net.logits) logits_.push_back(variable(logits));
-  labels_.assign(static_cast<std::size_t>(batch), 0);
-  losses_.assign(net.logits.size(), 0.0);
+  labels_and_losses_ =
+      Buffer(runtime.allocator(),
+             losses_offset(batch) + net.exits() * size_bytes(accumulator_of(activations)));
 
   for (std::size_t i = 0; i < net.operations.size();) {
     Operations group;
@@ -51,7 +61,7 @@ TrainingGraph::TrainingGraph(Runtime& runtime, Network& network, std::int64_t ba
       record_others(group);
     }
   }
-  auto& loss = tape_.record<CrossEntropyNode>(labels_.data(), losses_.data());
+  auto& loss = tape_.record<CrossEntropyNode>(labels(), losses_data());
   for (std::size_t exit = 0; exit < logits_.size(); ++exit) {
     loss.add(logits_[exit], exit_weights_[exit]);
   }
@@ -103,9 +113,31 @@ void TrainingGraph::record_others(const Operations& group) {
   }
 }
 
+void* TrainingGraph::losses_data() const {
+  return labels_and_losses_.data() + losses_offset(batch_);
+}
+
+void TrainingGraph::set_batch(const ConstView& images, const std::int32_t* labels) {
+  for (std::int64_t i = 0; i < batch_; ++i) {
+    const std::int64_t classes = network_.config().classes;
+    MSD_CHECK(labels[i] >= 0 && labels[i] < classes, "label ", labels[i], " of image ", i,
+              " of a batch; there are ", classes, " classes");
+  }
+  write_view(runtime_.allocator(), input(), images);
+  runtime_.allocator().upload(this->labels(), labels, batch_ * size_bytes(DType::i32));
+}
+
 void TrainingGraph::run() {
+  run_ops();
+  count_batch();
+}
+
+void TrainingGraph::run_ops(const Tape::GradientReady& ready) {
   tape_.forward();
-  tape_.backward();
+  tape_.backward(ready);
+}
+
+void TrainingGraph::count_batch() {
   for (std::size_t i = 0; i < network_.architecture().operations.size(); ++i) {
     const ParameterSet::Id counter = network_.of(i).batches_tracked;
     if (counter >= 0) ++network_.parameters().counter(counter);
@@ -116,18 +148,20 @@ View TrainingGraph::logits(std::int64_t exit) const {
   return tape_.value(logits_.at(static_cast<std::size_t>(exit)));
 }
 
-double TrainingGraph::loss(std::int64_t exit) const {
-  const auto i = static_cast<std::size_t>(exit);
-  if (tape_.dtype() == DType::f64) return losses_.at(i);
-  return static_cast<double>(reinterpret_cast<const float*>(losses_.data())[i]);
+std::vector<double> TrainingGraph::losses() const {
+  const DType dtype = accumulator_of(tape_.dtype());
+  std::vector<double> bytes(logits_.size());  // room for either type
+  runtime_.allocator().copy(bytes.data(), losses_data(), exits() * size_bytes(dtype));
+  std::vector<double> losses;
+  for (std::int64_t exit = 0; exit < exits(); ++exit) {
+    losses.push_back(load_element(bytes.data(), dtype, exit));
+  }
+  return losses;
 }
 
 double TrainingGraph::loss() const {
-  double total = 0.0;
-  for (std::int64_t exit = 0; exit < exits(); ++exit) {
-    total += exit_weights_[static_cast<std::size_t>(exit)] * loss(exit);
-  }
-  return total;
+  const std::vector<double> of_exits = losses();
+  return std::inner_product(of_exits.begin(), of_exits.end(), exit_weights_.begin(), 0.0);
 }
 
 }  // namespace msd

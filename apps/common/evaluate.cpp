@@ -1,25 +1,31 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/evaluate.h"
 
+#include <algorithm>
 #include <numeric>
 
-#include "data/loader.h"
+#include "data/batch_feed.h"
 
 namespace msd {
 
-Evaluation evaluate(Runtime& runtime, const Network& network, const ImageSet& set,
-                    const std::vector<std::int64_t>& indices, const DataDescription& description,
-                    std::int64_t batch) {
-  const Plan plan(runtime, network);
+Evaluation evaluate(Runtime& runtime, const Network& network, DType activations,
+                    const ImageSet& set, const std::vector<std::int64_t>& indices,
+                    const DataDescription& description, std::int64_t batch) {
+  const Plan plan(runtime, network, activations);
   LoaderOptions options;
-  options.batch_size = batch > 0 ? batch : preferred_batch(runtime);
-  options.dtype = plan.dtype();
+  options.batch_size = batch > 0 ? batch
+                                 : std::min(preferred_batch(runtime),
+                                            static_cast<std::int64_t>(indices.size()));
+  options.dtype = network.dtype();
   options.mean = description.mean;
   options.std = description.std;
-  Loader loader(set, indices, options);
+  BatchFeed feed(runtime, set, indices, options, Residency::streamed);
   Evaluator evaluator(runtime, plan, options.batch_size);
-  loader.start_epoch(0);
-  while (const Batch* next = loader.next()) evaluator.add(next->images, next->labels);
+  feed.start_epoch(0);
+  while (const Batch* next = feed.next()) {
+    feed.put(evaluator.input(next->images.n), nullptr);
+    evaluator.run(next->labels, next->images.n);
+  }
   return {evaluator.records(), evaluator.counts()};
 }
 

@@ -16,11 +16,11 @@ struct Evaluation {
 };
 
 /// Runs every exit on images `indices` of `set`, without augmentation, normalised as `description`
-/// says; `batch` at once, 0: preferred_batch(). Throws ConfigError where the images are not of the
-/// network's size.
-Evaluation evaluate(Runtime& runtime, const Network& network, const ImageSet& set,
-                    const std::vector<std::int64_t>& indices, const DataDescription& description,
-                    std::int64_t batch = 0);
+/// says, with activations of that type; `batch` at once, 0: preferred_batch(). Throws ConfigError
+/// where the images are not of the network's size.
+Evaluation evaluate(Runtime& runtime, const Network& network, DType activations,
+                    const ImageSet& set, const std::vector<std::int64_t>& indices,
+                    const DataDescription& description, std::int64_t batch = 0);
 
 /// 0, 1, ..., set.size() - 1.
 std::vector<std::int64_t> all_images(const ImageSet& set);

@@ -2,51 +2,44 @@
 #include "apps/common/image_session.h"
 
 namespace msd {
-namespace {
-
-double value_at(const void* data, DType dtype, std::int64_t i) {
-  return dtype == DType::f64 ? static_cast<const double*>(data)[i]
-                             : static_cast<double>(static_cast<const float*>(data)[i]);
-}
-
-}  // namespace
 
 ImageSession::ImageSession(Runtime& runtime, const Plan& plan, const DataDescription& description)
-    : runtime_(runtime), session_(runtime, plan, 1), description_(description) {
-  const std::int64_t classes = plan.architecture().config.classes;
-  probabilities_ = Tensor::activation(runtime.allocator(), 1, 1, 1, classes, plan.dtype());
-  max_ = Tensor::empty(runtime.allocator(), {1}, accumulator_of(plan.dtype()));
+    : runtime_(runtime),
+      session_(runtime, plan, 1),
+      reader_(runtime, 1, plan.architecture().config.classes, plan.dtype()) {
+  const View input = session_.input();
+  pixels_ = Tensor::empty(runtime.allocator(), {input.h, input.w, input.c}, DType::u8);
+  index_ = Tensor::zeros(runtime.allocator(), {1}, DType::i64);
+  mean_ = Tensor::empty(runtime.allocator(), {input.c}, DType::f32);
+  std_ = Tensor::empty(runtime.allocator(), {input.c}, DType::f32);
+  mean_.write(description.mean.data(), sizeof(description.mean));
+  std_.write(description.std.data(), sizeof(description.std));
 }
 
 void ImageSession::load(const std::uint8_t* pixels) {
-  constexpr std::int64_t kFirst = 0;
+  pixels_.write(pixels, pixels_.elems());
   ImageToFloatArgs args;
-  args.images = pixels;
+  args.images = static_cast<const std::uint8_t*>(pixels_.data());
   args.count = 1;
   args.y = session_.input();
   args.h = args.y.h;
   args.w = args.y.w;
-  args.index = &kFirst;
-  args.mean = description_.mean.data();
-  args.std = description_.std.data();
+  args.index = static_cast<const std::int64_t*>(index_.data());
+  args.mean = static_cast<const float*>(mean_.data());
+  args.std = static_cast<const float*>(std_.data());
   image_to_float(runtime_.context(), {&args, 1});
 }
 
 ExitAnswer ImageSession::run_stage(std::int64_t stage) {
-  SoftmaxConfidenceArgs args;
-  args.logits = session_.run_stage(stage);
-  args.probabilities = probabilities_.view();
-  args.max = max_.data();
-  args.argmax = &argmax_;
-  args.top5 = top_;
-  softmax_confidence(runtime_.context(), {&args, 1});
-  return {static_cast<float>(value_at(max_.data(), max_.dtype(), 0)), argmax_};
+  reader_.read(session_.run_stage(stage));
+  return {static_cast<float>(reader_.confidence(0)), reader_.argmax(0)};
 }
 
 std::vector<ClassProbability> ImageSession::likeliest(int count) const {
   std::vector<ClassProbability> classes;
-  for (int i = 0; i < count && top_[i] >= 0; ++i) {
-    classes.push_back({top_[i], value_at(probabilities_.data(), probabilities_.dtype(), top_[i])});
+  const std::int32_t* top = reader_.top(0);
+  for (int i = 0; i < count && top[i] >= 0; ++i) {
+    classes.push_back({top[i], reader_.probability(0, top[i])});
   }
   return classes;
 }

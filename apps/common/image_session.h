@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "models/checkpoint.h"
+#include "models/confidence_reader.h"
 #include "models/plan.h"
 
 namespace msd {
@@ -24,7 +25,7 @@ struct ClassProbability {
 /// an Evaluator. Not thread-safe; one a thread may share the plan.
 class ImageSession {
  public:
-  static constexpr int kTop = 5;
+  static constexpr int kTop = ConfidenceReader::kTop;
 
   /// Borrows runtime and plan.
   ImageSession(Runtime& runtime, const Plan& plan, const DataDescription& description);
@@ -41,10 +42,8 @@ class ImageSession {
  private:
   Runtime& runtime_;
   PlanSession session_;
-  DataDescription description_;
-  Tensor probabilities_, max_;
-  std::int32_t argmax_ = -1;
-  std::int32_t top_[kTop] = {};
+  ConfidenceReader reader_;
+  Tensor pixels_, index_, mean_, std_;  // what image_to_float reads
 };
 
 }  // namespace msd

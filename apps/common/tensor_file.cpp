@@ -4,23 +4,6 @@
 #include "kernels/error.h"
 
 namespace msd {
-namespace {
-
-template <typename From, typename To>
-void transpose(const From* planar, const View& images) {
-  const std::int64_t positions = images.h * images.w;
-  To* out = images.as<To>();
-  for (std::int64_t n = 0; n < images.n; ++n) {
-    for (std::int64_t c = 0; c < images.c; ++c) {
-      for (std::int64_t p = 0; p < positions; ++p) {
-        out[(n * positions + p) * images.pitch + c] = static_cast<To>(*planar++);
-      }
-    }
-  }
-}
-
-}  // namespace
-
 const Tensor& require_tensor(const Safetensors& file, const std::string& path,
                              const std::string& name) {
   const auto found = file.tensors.find(name);
@@ -40,18 +23,18 @@ std::int64_t count_planar_images(const Tensor& planar, std::int64_t size, const 
   return shape[0];
 }
 
-void copy_planar_images(const Tensor& planar, const View& images, const std::string& path) {
-  const std::int64_t n = count_planar_images(planar, images.h, path);
-  if (n != images.n) throw FormatError(message(path, ": ", n, " images, not ", images.n));
-  if (planar.dtype() == DType::f64) {
-    const double* from = planar.span<double>().data();
-    images.dtype == DType::f64 ? transpose<double, double>(from, images)
-                               : transpose<double, float>(from, images);
-  } else {
-    const float* from = planar.span<float>().data();
-    images.dtype == DType::f64 ? transpose<float, double>(from, images)
-                               : transpose<float, float>(from, images);
+Tensor channels_last(const Tensor& planar) {
+  const std::int64_t n = planar.shape()[0], c = planar.shape()[1];
+  const std::int64_t h = planar.shape()[2], w = planar.shape()[3], positions = h * w;
+  Tensor images = Tensor::activation(host_allocator(), n, h, w, c, planar.dtype());
+  const std::int64_t pitch = images.view().pitch;
+  for (std::int64_t from = 0; from < planar.elems(); ++from) {
+    const std::int64_t image = from / (c * positions), channel = from / positions % c;
+    store_element(images.data(), planar.dtype(),
+                  (image * positions + from % positions) * pitch + channel,
+                  load_element(planar.data(), planar.dtype(), from));
   }
+  return images;
 }
 
 }  // namespace msd

@@ -12,11 +12,10 @@ namespace msd {
 const Tensor& require_tensor(const Safetensors& file, const std::string& path,
                              const std::string& name);
 
-/// Copies images [n,3,size,size] (F32 or F64, planar) into NHWC images of the same shape; throws
-/// FormatError naming `path` where the shape differs.
-void copy_planar_images(const Tensor& planar, const View& images, const std::string& path);
-
 /// The number of images in `planar`, [n,3,size,size]; throws FormatError naming `path`.
 std::int64_t count_planar_images(const Tensor& planar, std::int64_t size, const std::string& path);
+
+/// Planar images [n,c,h,w] (F32 or F64, contiguous) as an activation [n,h,w,c] of the same type.
+Tensor channels_last(const Tensor& planar);
 
 }  // namespace msd

@@ -23,8 +23,9 @@ std::vector<double> measure_ms(const EvalRun& run, const ImageSelection& images)
   const auto count =
       std::min(run.options.time_images, static_cast<std::int64_t>(images.indices.size()));
   if (count == 0) return {};
-  Runtime runtime(1, parse_device(run.options.runtime.device));
-  const Plan plan(runtime, run.network);
+  Runtime runtime(1, run.runtime.device());
+  run.options.precision.apply(runtime);
+  const Plan plan(runtime, run.network, run.options.precision.activations());
   ImageSession session(runtime, plan, run.description);
   std::vector<std::vector<double>> times(static_cast<std::size_t>(plan.stages()));
   for (std::int64_t i = -kWarmUpImages; i < count; ++i) {
@@ -49,9 +50,10 @@ void evaluate_anytime(const EvalRun& run) {
   const EvalOptions& options = run.options;
   const ImageSelection images =
       select_images(options.part, run.data, options.data, run.checkpoint, options.split_given());
-  const AnytimeAccuracy accuracy = evaluate(run.runtime, run.network, *images.set, images.indices,
-                                            run.description, options.batch_size)
-                                       .counts.accuracy();
+  const AnytimeAccuracy accuracy =
+      evaluate(run.runtime, run.network, options.precision.activations(), *images.set,
+               images.indices, run.description, options.batch_size)
+          .counts.accuracy();
   const std::vector<double> ms = measure_ms(run, images);
   const std::vector<ExitCost> costs = exit_costs(run.network.architecture());
 

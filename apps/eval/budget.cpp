@@ -29,8 +29,8 @@ void require_honest(const EvalOptions& options) {
 }
 
 ExitRecords records_of(const EvalRun& run, const ImageSelection& images) {
-  return evaluate(run.runtime, run.network, *images.set, images.indices, run.description,
-                  run.options.batch_size)
+  return evaluate(run.runtime, run.network, run.options.precision.activations(), *images.set,
+                  images.indices, run.description, run.options.batch_size)
       .records;
 }
 

@@ -13,6 +13,7 @@ void EvalOptions::add_to(CLI::App& app) {
       ->required()
       ->group("Network");
   runtime.add_to(app);
+  precision.add_to(app, "Execution");
   app.add_option("--batch-size", batch_size,
                  "Images evaluated at once, 0: 8 a thread; changes no result")
       ->check(CLI::Range(0, 65536))

@@ -7,6 +7,7 @@
 
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
+#include "apps/common/precision.h"
 #include "apps/common/runtime_options.h"
 #include "apps/eval/report.h"
 
@@ -24,6 +25,7 @@ class EvalOptions {
 
   std::string weights;
   RuntimeOptions runtime;
+  PrecisionOption precision;
   ModelOptions model;
   DataOptions data;
   std::string mode = "anytime", part = "test", fit_part = "holdout", output;

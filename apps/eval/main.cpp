@@ -17,9 +17,10 @@ int main(int argc, char** argv) {
   return msd::run_app(app, argc, argv, [&options] {
     const msd::Checkpoint checkpoint = msd::read_checkpoint(options.weights);
     const std::unique_ptr<msd::Runtime> runtime = options.runtime.make();
+    options.precision.apply(*runtime);
     const msd::Dataset data = msd::load_dataset(*runtime, checkpoint, options.model, options.data);
-    const msd::Network network =
-        msd::load_network(*runtime, checkpoint, options.model, data.classes());
+    const msd::Network network = msd::load_network(*runtime, checkpoint, options.model,
+                                                   data.classes(), options.precision.parameters());
     msd::require_fit(network.config(), data);
     const msd::DataDescription description = msd::description_of(checkpoint, data);
     const msd::EvalRun run{*runtime, options, checkpoint, network, data, description};

@@ -50,10 +50,11 @@ std::unique_ptr<Samples> make_samples(const Inputs& inputs, const Checkpoint& ch
 void infer(InferOptions& options) {
   const Checkpoint checkpoint = read_checkpoint(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
+  options.precision.apply(*runtime);
   const Inputs inputs = load_inputs(*runtime, checkpoint, options);
   const auto classes = inputs.data ? std::optional(inputs.data->classes()) : std::nullopt;
   const Network network =
-      load_network(*runtime, checkpoint, options.model, classes, options.dtype());
+      load_network(*runtime, checkpoint, options.model, classes, options.precision.parameters());
   const ExitRule rule = make_exit_rule(options, checkpoint, network.config());
   if (!options.tensors.empty()) {
     infer_tensors(*runtime, network, options, rule);
@@ -67,9 +68,9 @@ void infer(InferOptions& options) {
                         : rows       ? SamplePrinter::Style::table
                                      : SamplePrinter::Style::none,
                         inputs.description.class_names);
-  const Plan plan(*runtime, network, rule.exits);
-  const RunSettings settings = {rule, inputs.description, options.top, runtime->threads(),
-                                parse_device(options.runtime.device)};
+  const Plan plan(*runtime, network, rule.exits, options.precision.activations());
+  const RunSettings settings = {rule,        inputs.description, options.precision,
+                                options.top, runtime->threads(), runtime->device()};
   Summary summary(network.architecture().exits(), rule.deadline_us);
   const auto start = std::chrono::steady_clock::now();
   run_samples(plan, *samples, settings, [&](std::int64_t i, const SampleResult& result) {

@@ -101,10 +101,7 @@ void InferOptions::add_to(CLI::App& app) {
       ->group("Output");
   runtime.threads = 1;
   runtime.add_to(app);
-  app.add_option("--dtype", dtype_, "Arithmetic: fp32 or fp64")
-      ->check(CLI::IsMember({"fp32", "fp64"}))
-      ->capture_default_str()
-      ->group("Execution");
+  precision.add_to(app, "Execution");
   model.add_to(app);
   app.get_option("--preset")->default_str("the checkpoint's network");
   exclude(app, "--tensors", {"--top", "--json", "--verbose"});

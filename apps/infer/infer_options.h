@@ -8,6 +8,7 @@
 
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
+#include "apps/common/precision.h"
 #include "apps/common/runtime_options.h"
 #include "kernels/view.h"
 
@@ -21,12 +22,12 @@ class InferOptions {
   bool given(const char* option) const { return app_->count(option) > 0; }
   /// True where the images are those of a data set.
   bool from_dataset() const;
-  DType dtype() const { return dtype_ == "fp64" ? DType::f64 : DType::f32; }
 
   std::string weights;
   ModelOptions model;
   DataOptions data;
   RuntimeOptions runtime;
+  PrecisionOption precision;
 
   std::vector<std::string> inputs;  // image files and folders
   std::string part = "test";
@@ -50,7 +51,6 @@ class InferOptions {
   void check_usage() const;
 
   const CLI::App* app_ = nullptr;
-  std::string dtype_ = "fp32";
 };
 
 }  // namespace msd

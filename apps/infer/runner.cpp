@@ -56,6 +56,7 @@ class Worker {
         runtime_(1, settings.device),
         session_(runtime_, plan, settings.description),
         times_(plan.stages()) {
+    settings.precision.apply(runtime_);
     if (settings.rule.kind == Kind::deadline) warm_up();
   }
 

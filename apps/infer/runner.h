@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "apps/common/image_session.h"
+#include "apps/common/precision.h"
 #include "apps/infer/exit_rule.h"
 #include "apps/infer/samples.h"
 
@@ -29,6 +30,7 @@ struct SampleResult {
 struct RunSettings {
   const ExitRule& rule;
   const DataDescription& description;
+  const PrecisionOption& precision;
   int top = 5;
   int workers = 1;
   DeviceSpec device;

@@ -16,8 +16,8 @@ bool works_on_tensors(const CLI::Option& option) {
   const std::string name = option.get_name();
   if (group != "Data" && group != "Training" && group != "Run") return true;
   const std::initializer_list<std::string_view> obeyed = {
-      "--lr",    "--momentum",     "--nesterov", "--weight-decay",
-      "--dtype", "--exit-weights", "--weights"};
+      "--lr",        "--momentum",     "--nesterov", "--weight-decay",
+      "--precision", "--exit-weights", "--weights"};
   return std::find(obeyed.begin(), obeyed.end(), name) != obeyed.end();
 }
 
@@ -49,6 +49,12 @@ void TrainCommand::add_run(CLI::App& app) {
           ->group(run);
   app.add_option("--save-every", save_every,
                  "Save after this many steps too; 0: only after each epoch and when stopped")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
+      ->capture_default_str()
+      ->group(run);
+  app.add_option("--log-interval", log_interval,
+                 "Steps between two looks at the loss, each of which waits for a GPU; 0: 1 on the "
+                 "CPU, 50 on a GPU")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
       ->capture_default_str()
       ->group(run);

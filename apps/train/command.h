@@ -24,7 +24,7 @@ struct TrainCommand {
   bool resume = false, overwrite = false;
   std::string weights;
   int workers = 1;
-  std::int64_t save_every = 0;
+  std::int64_t save_every = 0, log_interval = 0;
   bool json = false, dry_run = false;
   std::string tensors, save_state;
   std::int64_t steps = 1;

@@ -11,8 +11,9 @@ namespace msd {
 int train_on_tensors(const TrainCommand& command) {
   const Checkpoint checkpoint = read_checkpoint(command.weights);
   const std::unique_ptr<Runtime> runtime = command.runtime.make();
+  command.training.precision.apply(*runtime);
   Network network(command.model.resolve(checkpoint.config, std::nullopt), runtime->allocator(),
-                  command.training.dtype());
+                  command.training.precision.parameters());
   checkpoint.load_weights(network);
   const Safetensors file = read_safetensors(command.tensors);
   const Tensor& input = require_tensor(file, command.tensors, "input");
@@ -21,21 +22,23 @@ int train_on_tensors(const TrainCommand& command) {
   if (labels.dtype() != DType::i64 || labels.elems() != n) {
     throw FormatError(message(command.tensors, ": `labels` is not I64 [", n, "]"));
   }
-  TrainingGraph graph(*runtime, network, n,
-                      command.training.exit_weights(network.architecture().exits()));
-  const Sgd sgd(command.training.sgd());
-  for (std::int64_t step = 0; step < command.steps; ++step) {
-    copy_planar_images(input, graph.input(), command.tensors);
-    for (std::int64_t i = 0; i < n; ++i) {
-      const std::int64_t label = labels.span<std::int64_t>()[static_cast<std::size_t>(i)];
-      if (label < 0 || label >= network.config().classes) {
-        throw FormatError(message(command.tensors, ": label ", label, " of image ", i,
-                                  " is outside 0..", network.config().classes - 1));
-      }
-      graph.labels()[i] = static_cast<std::int32_t>(label);
+  std::vector<std::int32_t> classes;
+  for (const std::int64_t label : labels.span<std::int64_t>()) {
+    if (label < 0 || label >= network.config().classes) {
+      throw FormatError(message(command.tensors, ": label ", label, " of image ", classes.size(),
+                                " is outside 0..", network.config().classes - 1));
     }
+    classes.push_back(static_cast<std::int32_t>(label));
+  }
+  TrainingGraph graph(*runtime, network, n,
+                      command.training.exit_weights(network.architecture().exits()),
+                      command.training.precision.activations());
+  Sgd sgd(*runtime, network.parameters(), command.training.sgd());
+  sgd.set_lr(command.training.schedule().lr);
+  graph.set_batch(channels_last(input).view(), classes.data());
+  for (std::int64_t step = 0; step < command.steps; ++step) {
     graph.run();
-    sgd.step(runtime->context(), network.parameters(), command.training.schedule().lr);
+    sgd.step();
     std::cout << "step " << step + 1 << "  loss " << graph.loss() << '\n';
   }
   write_safetensors(command.save_state, network.parameters().state());

@@ -58,9 +58,15 @@ void require_same_split(const RunFolder& folder, const Dataset& data, const Spli
                     "--holdout-mode and --holdout-seed out or start a new run");
 }
 
+std::int64_t log_interval(const TrainCommand& command, const Runtime& runtime) {
+  if (command.log_interval > 0) return command.log_interval;
+  return runtime.device().type == DeviceType::cuda ? 50 : 1;
+}
+
 int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
                  const Checkpoint* resumed) {
   const std::unique_ptr<Runtime> runtime = command.runtime.make();
+  command.training.precision.apply(*runtime);
   DataOptions data_options = command.data;
   data_options.fit_images_to(command.model.image_size());
   const Dataset data = data_options.load(*runtime);
@@ -73,7 +79,7 @@ int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
   const MsdnetConfig config = command.model.resolve(base, data.classes());
   require_fit(config, data);
 
-  Network network(config, runtime->allocator(), command.training.dtype());
+  Network network(config, runtime->allocator(), command.training.precision.parameters());
   const nlohmann::json stored = {{"options", command.training.to_json()},
                                  {"data", data_options.to_json()},
                                  {"data_fingerprint", data.fingerprint}};
@@ -90,9 +96,15 @@ int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
     network.initialize(command.training.seed, command.training.initialization());
   }
 
-  const TrainingRun run = {
-      *runtime,           network, data, split, command.training, command.workers,
-      command.save_every, stored};
+  const TrainingRun run = {*runtime,
+                           network,
+                           data,
+                           split,
+                           command.training,
+                           command.workers,
+                           command.save_every,
+                           log_interval(command, *runtime),
+                           stored};
   Progress progress(Progress::choose(command.json));
   Trainer trainer(run, progress);  // before a folder is made: checks what does not fit
   std::optional<RunFolder> made;

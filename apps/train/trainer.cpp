@@ -18,7 +18,7 @@ LoaderOptions loader_options(const TrainingRun& run) {
   options.shuffle = true;
   options.augmentation = run.options.augmentation();
   options.seed = run.options.seed;
-  options.dtype = run.options.dtype();
+  options.dtype = run.options.precision.parameters();
   options.workers = run.workers;
   options.mean = run.data.mean;
   options.std = run.data.std;
@@ -78,32 +78,34 @@ Trainer::Trainer(const TrainingRun& run, Progress& progress)
       progress_(progress),
       exit_weights_(run.options.exit_weights(run.network.architecture().exits())),
       description_(describe(run.data)),
-      loader_(run.data.train, run.split.train, loader_options(run)),
-      schedule_(run.options.schedule(), run.options.epochs, loader_.steps_per_epoch()),
-      sgd_(run.options.sgd()),
-      recorder_(run.runtime, run.network.architecture().exits(), run.network.config().classes,
-                run.options.batch_size, run.network.dtype()) {
+      feed_(run.runtime, run.data.train, run.split.train, loader_options(run)),
+      schedule_(run.options.schedule(), run.options.epochs, feed_.steps_per_epoch()),
+      sgd_(run.runtime, run.network.parameters(), run.options.sgd()),
+      counter_(run.runtime, run.network.architecture().exits(), run.network.config().classes,
+               run.options.batch_size, run.options.precision.activations()) {
   // Made now, so that what does not fit fails before the first step.
   const auto images = static_cast<std::int64_t>(run.split.train.size());
-  if (images >= run.options.batch_size) graph(run.options.batch_size);
+  if (images >= run.options.batch_size) step_of(run.options.batch_size);
   const std::int64_t rest = images % run.options.batch_size;
-  if (rest != 0 && !run.options.drop_last) graph(rest);
+  if (rest != 0 && !run.options.drop_last) step_of(rest);
 }
 
-TrainingGraph& Trainer::graph(std::int64_t batch) {
-  std::unique_ptr<TrainingGraph>& graph = graphs_[batch];
-  if (graph == nullptr) {
-    graph = std::make_unique<TrainingGraph>(run_.runtime, run_.network, batch, exit_weights_);
+TrainingStep& Trainer::step_of(std::int64_t batch) {
+  std::unique_ptr<TrainingStep>& step = steps_[batch];
+  if (step == nullptr) {
+    step = std::make_unique<TrainingStep>(run_.runtime, run_.network, batch, exit_weights_,
+                                          run_.options.precision.activations(), sgd_, counter_);
   }
-  return *graph;
+  return *step;
 }
 
 bool Trainer::run(const RunFolder& folder, TrainingState state, const std::atomic<bool>& stop) {
   folder_ = &folder;
   state_ = std::move(state);
   if (state_.step == 0) state_.counts = ExitCounts(run_.network.architecture().exits());
+  counter_.set(state_.counts);
   trim_metrics(folder_->metrics(), state_.epoch);
-  progress_.start_run(run_.options.epochs, loader_.steps_per_epoch(), state_.epoch, state_.step);
+  progress_.start_run(run_.options.epochs, feed_.steps_per_epoch(), state_.epoch, state_.step);
   while (state_.epoch < run_.options.epochs) {
     if (!run_epoch(stop)) {
       save_latest();
@@ -115,56 +117,62 @@ bool Trainer::run(const RunFolder& folder, TrainingState state, const std::atomi
 }
 
 bool Trainer::run_epoch(const std::atomic<bool>& stop) {
-  const auto start = std::chrono::steady_clock::now();
+  start_ = std::chrono::steady_clock::now();
   epoch_images_ = 0;
-  loader_.start_epoch(state_.epoch, state_.step);
-  while (const Batch* batch = loader_.next()) {
+  feed_.start_epoch(state_.epoch, state_.step);
+  while (const Batch* batch = feed_.next()) {
     step(*batch, schedule_.lr(state_.epoch, state_.step));
     ++state_.step;
     epoch_images_ += batch->images.n;
-    epoch_seconds_ =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    progress_.step({state_.epoch, state_.step, epoch_images_, epoch_seconds_,
-                    loader_.wait_seconds(), state_.counts});
+    if (++steps_since_look_ >= run_.log_interval) look();
     if (stop.load(std::memory_order_relaxed)) return false;
     if (run_.save_every > 0 && ++steps_since_save_ == run_.save_every) save_latest();
   }
+  look();
   return true;
 }
 
 void Trainer::step(const Batch& batch, double lr) {
-  TrainingGraph& training = graph(batch.images.n);
-  ExecutionContext& context = run_.runtime.context();
-  const CopyArgs to_input = {batch.images, training.input()};
-  msd::copy(context, {&to_input, 1});
-  std::copy_n(batch.labels, batch.images.n, training.labels());
+  TrainingStep& training = step_of(batch.images.n);
+  feed_.put(training.graph().input(), training.graph().labels());
+  sgd_.set_lr(lr);
   training.run();
-  if (!std::isfinite(training.loss())) {
+  last_step_ = &training;
+}
+
+void Trainer::look() {
+  if (last_step_ == nullptr) return;
+  const double loss = last_step_->graph().loss();
+  if (!std::isfinite(loss)) {
     const ParameterSet& set = run_.network.parameters();
-    const std::int64_t bad = first_not_finite(context, set.gradients());
-    throw Error(
-        message("the loss is ", training.loss(), " at step ", state_.step + 1, " of epoch ",
-                state_.epoch + 1,
-                bad < 0 ? std::string() : ", first in the gradient of " + set.name_of_element(bad),
-                "; use a lower --lr or --warmup-epochs; the last checkpoint is unharmed"));
+    const std::int64_t bad = first_not_finite(run_.runtime, set.gradients());
+    throw Error(message(
+        "the loss is ", loss, " at step ", state_.step, " of epoch ", state_.epoch + 1,
+        steps_since_look_ > 1 ? message(" or up to ", steps_since_look_ - 1, " steps before")
+                              : std::string(),
+        bad < 0 ? std::string() : ", first in the gradient of " + set.name_of_element(bad),
+        "; use a lower --lr or --warmup-epochs; the last checkpoint is unharmed"));
   }
-  sgd_.step(context, run_.network.parameters(), lr);
-  recorder_.begin(batch.labels, batch.images.n);
-  for (std::int64_t exit = 0; exit < training.exits(); ++exit) {
-    recorder_.add(training.logits(exit), state_.counts, nullptr);
-  }
+  state_.counts = counter_.counts();
+  last_step_ = nullptr;
+  steps_since_look_ = 0;
+  epoch_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  progress_.step({state_.epoch, state_.step, epoch_images_, epoch_seconds_, feed_.wait_seconds(),
+                  state_.counts});
 }
 
 void Trainer::finish_epoch() {
   const auto evaluated = [&](const ImageSet& set, const std::vector<std::int64_t>& indices) {
-    return evaluate(run_.runtime, run_.network, set, indices, description_).counts;
+    return evaluate(run_.runtime, run_.network, run_.options.precision.activations(), set, indices,
+                    description_)
+        .counts;
   };
   nlohmann::json line = {
       {"epoch", state_.epoch + 1},
       {"lr", schedule_.lr(state_.epoch, state_.step - 1)},
       {"seconds", epoch_seconds_},
       {"images_per_second", static_cast<double>(epoch_images_) / std::max(1e-9, epoch_seconds_)},
-      {"data_wait_share", loader_.wait_seconds() / std::max(1e-9, epoch_seconds_)},
+      {"data_wait_share", feed_.wait_seconds() / std::max(1e-9, epoch_seconds_)},
       {"train", figures(state_.counts, exit_weights_)}};
   bool is_best = true;  // without a hold-out the last epoch counts, never the test set's best
   if (!run_.split.holdout.empty()) {
@@ -181,6 +189,7 @@ void Trainer::finish_epoch() {
   ++state_.epoch;
   state_.step = 0;
   state_.counts = ExitCounts(run_.network.architecture().exits());
+  counter_.set(state_.counts);
   append_line(folder_->metrics(), line.dump());
   if (is_best) save(folder_->best());
   save_latest();
@@ -194,6 +203,7 @@ void Trainer::save(const std::filesystem::path& path, const std::filesystem::pat
 }
 
 void Trainer::save_latest() {
+  look();
   save(folder_->latest(), folder_->previous());
   steps_since_save_ = 0;
 }

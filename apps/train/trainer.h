@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -12,8 +13,9 @@
 #include "apps/train/progress.h"
 #include "apps/train/run_folder.h"
 #include "apps/train/training_options.h"
+#include "data/batch_feed.h"
 #include "data/split.h"
-#include "models/training_graph.h"
+#include "models/training_step.h"
 
 namespace msd {
 
@@ -25,7 +27,8 @@ struct TrainingRun {
   const Split& split;
   const TrainingOptions& options;
   int workers = 1;
-  std::int64_t save_every = 0;  // steps between saves within an epoch; 0: none
+  std::int64_t save_every = 0;    // steps between saves within an epoch; 0: none
+  std::int64_t log_interval = 1;  // steps between two looks at the loss
   /// Stored in checkpoints beside the trainer's own state: what the options were.
   nlohmann::json stored;
 };
@@ -54,25 +57,30 @@ class Trainer {
   /// Returns false where it was stopped.
   bool run_epoch(const std::atomic<bool>& stop);
   void step(const Batch& batch, double lr);
+  /// Brings state_ up to what the device counted; throws Error where the loss is not finite.
+  void look();
   void finish_epoch();
   void save(const std::filesystem::path& path, const std::filesystem::path& previous = {}) const;
   void save_latest();
-  TrainingGraph& graph(std::int64_t batch);
+  TrainingStep& step_of(std::int64_t batch);
 
   TrainingRun run_;
   Progress& progress_;
   std::vector<double> exit_weights_;
   DataDescription description_;
-  Loader loader_;
+  BatchFeed feed_;
   Schedule schedule_;
   Sgd sgd_;
-  ExitRecorder recorder_;
-  std::map<std::int64_t, std::unique_ptr<TrainingGraph>> graphs_;  // by batch size
-  const RunFolder* folder_ = nullptr;                              // while it runs
+  ExitCounter counter_;
+  std::map<std::int64_t, std::unique_ptr<TrainingStep>> steps_;  // by batch size
+  const TrainingStep* last_step_ = nullptr;                      // since the last look
+  std::int64_t steps_since_look_ = 0;
+  const RunFolder* folder_ = nullptr;  // while it runs
   TrainingState state_;
   std::int64_t steps_since_save_ = 0;
-  double epoch_seconds_ = 0.0;
-  std::int64_t epoch_images_ = 0;  // since this process began the epoch
+  std::chrono::steady_clock::time_point start_;  // of the epoch, in this process
+  double epoch_seconds_ = 0.0;                   // until the last look
+  std::int64_t epoch_images_ = 0;                // since this process began the epoch
 };
 
 }  // namespace msd

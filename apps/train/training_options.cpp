@@ -34,8 +34,7 @@ void TrainingOptions::add_to(CLI::App& app) {
       ->check(CLI::IsMember({"he-fan-out", "he-fan-in"}));
   option("--augment", augment_, "standard: 4-pixel border, random crop and mirror")
       ->check(CLI::IsMember({"standard", "none"}));
-  option("--dtype", dtype_, "Type of weights and activations")
-      ->check(CLI::IsMember({"fp32", "fp64"}));
+  precision.add_to(app, group);
   option("--seed", seed, "Of initial weights, order and augmentation");
 }
 
@@ -103,7 +102,7 @@ nlohmann::json TrainingOptions::to_json() const {
           {"exit_weights", exit_weights_},
           {"init", init_},
           {"augment", augment_},
-          {"dtype", dtype_},
+          {"precision", precision.name},
           {"seed", seed}};
 }
 
@@ -122,7 +121,7 @@ void TrainingOptions::set_defaults(const nlohmann::json& stored) {
   stored.at("exit_weights").get_to(exit_weights_);
   stored.at("init").get_to(init_);
   stored.at("augment").get_to(augment_);
-  stored.at("dtype").get_to(dtype_);
+  stored.at("precision").get_to(precision.name);
   stored.at("seed").get_to(seed);
 }
 

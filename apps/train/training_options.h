@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/precision.h"
 #include "data/loader.h"
 #include "engine/optimizer.h"
 #include "engine/schedule.h"
@@ -26,9 +27,9 @@ class TrainingOptions {
   std::int64_t batch_size = 64;
   bool drop_last = false;
   std::uint64_t seed = 1;
+  PrecisionOption precision;
 
   Augmentation augmentation() const;
-  DType dtype() const { return dtype_ == "fp64" ? DType::f64 : DType::f32; }
   Initialization initialization() const;
   SgdOptions sgd() const { return sgd_; }
   ScheduleOptions schedule() const;
@@ -41,7 +42,7 @@ class TrainingOptions {
 
  private:
   const CLI::App* app_ = nullptr;
-  std::string augment_ = "standard", dtype_ = "fp32", init_ = "he-fan-out";
+  std::string augment_ = "standard", init_ = "he-fan-out";
   std::string schedule_ = "multistep", milestones_ = "50%,75%", exit_weights_;
   double lr_ = 0.1, gamma_ = 0.1, warmup_epochs_ = 0.0;
   SgdOptions sgd_;

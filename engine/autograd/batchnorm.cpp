@@ -59,9 +59,8 @@ void BatchNormNode::bind(const Tape& tape, const std::vector<std::byte*>& scratc
 void BatchNormNode::forward(ExecutionContext& context) { batchnorm_forward(context, forward_); }
 void BatchNormNode::backward(ExecutionContext& context) { batchnorm_backward(context, backward_); }
 
-void BatchNormNode::mask_parameters(ParameterSet& parameters, std::size_t problem) const {
-  parameters.set_has_gradient(parameters_[problem].gamma, false);
-  parameters.set_has_gradient(parameters_[problem].beta, false);
+std::vector<ParameterSet::Id> BatchNormNode::parameters(std::size_t problem) const {
+  return {parameters_[problem].gamma, parameters_[problem].beta};
 }
 
 }  // namespace msd

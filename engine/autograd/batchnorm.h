@@ -23,7 +23,7 @@ class BatchNormNode : public Node {
   void bind(const Tape& tape, const std::vector<std::byte*>& scratch) override;
   void forward(ExecutionContext& context) override;
   void backward(ExecutionContext& context) override;
-  void mask_parameters(ParameterSet& parameters, std::size_t problem) const override;
+  std::vector<ParameterSet::Id> parameters(std::size_t problem) const override;
 
  private:
   double momentum_, epsilon_;

@@ -76,11 +76,10 @@ void ConvolutionNode::backward(ExecutionContext& context) {
   for (const auto& wave : backward_data_) conv_backward_data(context, wave);
 }
 
-void ConvolutionNode::mask_parameters(ParameterSet& parameters, std::size_t problem) const {
-  parameters.set_has_gradient(parameters_[problem].weight, false);
-  if (parameters_[problem].bias >= 0) {
-    parameters.set_has_gradient(parameters_[problem].bias, false);
-  }
+std::vector<ParameterSet::Id> ConvolutionNode::parameters(std::size_t problem) const {
+  const Parameters& ids = parameters_[problem];
+  if (ids.bias < 0) return {ids.weight};
+  return {ids.weight, ids.bias};
 }
 
 }  // namespace msd

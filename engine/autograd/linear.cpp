@@ -27,9 +27,8 @@ void LinearNode::bind(const Tape& tape, const std::vector<std::byte*>&) {
 void LinearNode::forward(ExecutionContext& context) { linear_forward(context, forward_); }
 void LinearNode::backward(ExecutionContext& context) { linear_backward(context, backward_); }
 
-void LinearNode::mask_parameters(ParameterSet& parameters, std::size_t problem) const {
-  parameters.set_has_gradient(parameters_[problem].weight, false);
-  parameters.set_has_gradient(parameters_[problem].bias, false);
+std::vector<ParameterSet::Id> LinearNode::parameters(std::size_t problem) const {
+  return {parameters_[problem].weight, parameters_[problem].bias};
 }
 
 }  // namespace msd

@@ -18,7 +18,7 @@ class LinearNode : public Node {
   void bind(const Tape& tape, const std::vector<std::byte*>& scratch) override;
   void forward(ExecutionContext& context) override;
   void backward(ExecutionContext& context) override;
-  void mask_parameters(ParameterSet& parameters, std::size_t problem) const override;
+  std::vector<ParameterSet::Id> parameters(std::size_t problem) const override;
 
  private:
   std::vector<Parameters> parameters_;

@@ -286,8 +286,9 @@ void SgdArgs::check() const {
   check_pointer(weight, op, "weight");
   check_pointer(gradient, op, "gradient");
   check_pointer(velocity, op, "velocity");
-  MSD_CHECK(std::isfinite(lr) && std::isfinite(momentum) && std::isfinite(weight_decay), op,
-            ": lr ", lr, ", momentum ", momentum, ", weight decay ", weight_decay);
+  check_pointer(lr, op, "lr");
+  MSD_CHECK(std::isfinite(momentum) && std::isfinite(weight_decay), op, ": momentum ", momentum,
+            ", weight decay ", weight_decay);
 }
 
 void FiniteCheckArgs::check() const {

@@ -118,7 +118,7 @@ void sgd(ThreadPool& pool, std::span<const SgdArgs> group) {
           const Step<T> step = {static_cast<T*>(args.weight),
                                 static_cast<const T*>(args.gradient),
                                 static_cast<T*>(args.velocity),
-                                static_cast<T>(args.lr),
+                                static_cast<T>(*args.lr),
                                 static_cast<T>(args.momentum),
                                 static_cast<T>(args.weight_decay),
                                 args.nesterov};

@@ -19,4 +19,8 @@ bool compiled_in();
 /// The GPUs the driver shows; empty where there is none, no driver, or no CUDA in this build.
 std::vector<DeviceInfo> devices();
 
+/// Throws ConfigError where this build's kernels cannot run on the GPU, naming what it is and what
+/// they were compiled for.
+void require_code_for(int device);
+
 }  // namespace msd::cuda

@@ -26,12 +26,14 @@ struct Step {
   T* velocity;
   const std::uint8_t* mask;
   std::int64_t count;  // in vectors where `vectors`
-  T lr, momentum, decay;
+  const double* lr;
+  T momentum, decay;
   bool nesterov, vectors;
 };
 
 template <int V, typename T>
 MSD_DEVICE void step_block(const Step<T>& p, unsigned block) {
+  const T lr = static_cast<T>(*p.lr);
   for (int i = 0; i < kUnits; ++i) {
     const std::int64_t unit = (std::int64_t{block} * kUnits + i) * kThreads + threadIdx.x;
     if (unit >= p.count) return;
@@ -46,7 +48,7 @@ MSD_DEVICE void step_block(const Step<T>& p, unsigned block) {
       const T g = multiply_add(p.decay, weight[k], gradient[k]);
       velocity[k] = multiply_add(p.momentum, velocity[k], g);
       const T direction = p.nesterov ? multiply_add(p.momentum, velocity[k], g) : velocity[k];
-      weight[k] = multiply_add(-p.lr, direction, weight[k]);
+      weight[k] = multiply_add(-lr, direction, weight[k]);
     }
     store_vector(p.weight + at, weight);
     store_vector(p.velocity + at, velocity);
@@ -130,7 +132,7 @@ Step<T> step_of(const SgdArgs& args) {
                static_cast<T*>(args.velocity),
                args.mask,
                args.count,
-               static_cast<T>(args.lr),
+               args.lr,
                static_cast<T>(args.momentum),
                static_cast<T>(args.weight_decay),
                args.nesterov,

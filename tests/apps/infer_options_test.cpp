@@ -113,6 +113,7 @@ std::vector<OptionRow> InferOptionsTest::rule_rows() {
           row("--exit", "1"),
           row("--deadline-ms", "0.000001"),
           row("--dtype", "fp64"),
+          row("--precision", "fp64"),
           changes("--all-exits", said_, test_, test_ + Arguments{"--all-exits"}),
           changes("--thresholds", said_, test_, fitted + Arguments{"--p", "0.5"}),
           changes("--p", said_, fitted + Arguments{"--p", "0.5"}, fitted + Arguments{"--p", "1.5"}),

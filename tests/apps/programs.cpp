@@ -191,7 +191,7 @@ ExitRecords ProgramTest::records(const std::string& part) {
   checkpoint.load_weights(network);
   const Dataset data = small_dataset();
   const Split split = make_split(data, kHoldout, HoldoutMode::random, kSplitSeed);
-  return evaluate(runtime, network, part == "test" ? data.test : data.train,
+  return evaluate(runtime, network, network.dtype(), part == "test" ? data.test : data.train,
                   part == "test"      ? all_images(data.test)
                   : part == "holdout" ? split.holdout
                                       : split.train,

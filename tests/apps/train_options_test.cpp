@@ -116,7 +116,8 @@ std::vector<OptionRow> TrainOptions::recipe_rows() {
       {"--lr-gamma", "0.5"},      {"--lr-milestones", "90%"},
       {"--warmup-epochs", "1"},   {"--exit-weights", "1,2"},
       {"--init", "he-fan-in"},    {"--augment", "none"},
-      {"--dtype", "fp64"},        {"--seed", "6"}};
+      {"--dtype", "fp64"},        {"--precision", "fp64"},
+      {"--seed", "6"}};
   for (const auto& [option, value] : values) {
     rows.push_back(changes(option, weights_, run(), run({option, value})));
   }
@@ -159,6 +160,8 @@ std::vector<OptionRow> TrainOptions::run_rows() {
                   run({"--run-dir", path("none"), "--device", "cuda:99"})),
           changes("--run-dir", folder_made, run({"--run-dir", path("there")}),
                   run({"--run-dir", path("here")})),
+          changes("--log-interval", answer, run({"--run-dir", path("none"), "--lr", "1e30"}),
+                  run({"--run-dir", path("none"), "--lr", "1e30", "--log-interval", "100"})),
           changes("--save-every", saved_step, run(), run({"--save-every", "2"})),
           changes("--resume", exit_code, again, again + Arguments{"--resume"}),
           changes("--overwrite", exit_code, again, again + Arguments{"--overwrite"}),

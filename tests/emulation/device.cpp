@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tests/emulation/device_space.h"
 #include "tests/emulation/device_state.h"
 #include "tests/emulation/shared_memory.h"
 
@@ -114,7 +115,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
   if (index != 0) return report(cudaErrorInvalidDevice);
   *properties = {};
   std::strcpy(properties->name, "emulated device");
-  properties->totalGlobalMem = std::size_t{4} << 30;
+  properties->totalGlobalMem = msd::emulation::kSpaceBytes;
   properties->sharedMemPerBlock = msd::emulation::kStaticSharedLimit;
   properties->sharedMemPerBlockOptin = msd::emulation::kSharedLimit;
   properties->major = 9;

@@ -32,11 +32,11 @@ inline void start(Order order, std::uint64_t seed, unsigned char poison = 0xFF) 
   configure({order, seed, poison});
 }
 
-/// Floats in device memory: poison, or the values given.
+/// Floats in managed memory, which the host may read: poison, or the values given.
 class Floats {
  public:
   explicit Floats(std::size_t count) : count_(count) {
-    MSD_CUDA_CHECK(cudaMalloc(&data_, count * sizeof(float)));
+    MSD_CUDA_CHECK(cudaMallocManaged(&data_, count * sizeof(float)));
   }
   explicit Floats(const std::vector<float>& values) : Floats(values.size()) {
     std::memcpy(data_, values.data(), count_ * sizeof(float));

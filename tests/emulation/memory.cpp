@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Device and pinned memory: heap blocks of the exact size, so that AddressSanitizer sees an
-// overrun, full of poison.
+// Device, managed and pinned memory, full of poison. Managed and pinned blocks are heap blocks of
+// the exact size, so that AddressSanitizer sees an overrun; device memory is device_space.h's.
 #include <cstdlib>
 #include <cstring>
 #include <map>
 
 #include "kernels/error.h"
+#include "tests/emulation/device_space.h"
 #include "tests/emulation/device_state.h"
 
 namespace msd::emulation {
@@ -13,31 +14,45 @@ namespace {
 
 constexpr std::size_t kAlignment = 256;
 
+enum class Kind { device, managed, pinned };
+
 struct Allocation {
   std::size_t bytes;
-  bool pinned_host;
+  Kind kind;
 };
 std::map<std::uintptr_t, Allocation>& allocations() {
   static std::map<std::uintptr_t, Allocation> all;
   return all;
 }
 
-cudaError_t allocate(void** pointer, std::size_t bytes, bool pinned_host) {
+cudaError_t allocate(void** pointer, std::size_t bytes, Kind kind) {
   *pointer = nullptr;
   if (device().sticky != cudaSuccess) return device().sticky;
   if (bytes == 0) return cudaSuccess;
-  if (posix_memalign(pointer, kAlignment, bytes) != 0) return report(cudaErrorMemoryAllocation);
+  if (kind == Kind::device) {
+    *pointer = device_space().allocate(bytes);
+  } else if (posix_memalign(pointer, kAlignment, bytes) != 0) {
+    *pointer = nullptr;
+  }
+  if (*pointer == nullptr) return report(cudaErrorMemoryAllocation);
+  const DeviceAccess access;
   std::memset(*pointer, settings().poison, bytes);
-  allocations()[reinterpret_cast<std::uintptr_t>(*pointer)] = {bytes, pinned_host};
+  allocations()[reinterpret_cast<std::uintptr_t>(*pointer)] = {bytes, kind};
   return cudaSuccess;
 }
 
 cudaError_t release_memory(void* pointer) {
   if (pointer == nullptr) return cudaSuccess;
-  if (allocations().erase(reinterpret_cast<std::uintptr_t>(pointer)) == 0) {
+  const auto found = allocations().find(reinterpret_cast<std::uintptr_t>(pointer));
+  if (found == allocations().end()) {
     return report(cudaErrorInvalidValue, "not the start of an allocation, or freed before");
   }
-  std::free(pointer);
+  if (found->second.kind == Kind::device) {
+    device_space().release(pointer, found->second.bytes);
+  } else {
+    std::free(pointer);
+  }
+  allocations().erase(found);
   return cudaSuccess;
 }
 
@@ -59,9 +74,9 @@ enum class Place { device, pinned, pageable };
 cudaError_t locate(const void* pointer, std::size_t bytes, Place& place) {
   std::size_t left = 0;
   const Allocation* allocation = find(pointer, left);
-  place = allocation == nullptr     ? Place::pageable
-          : allocation->pinned_host ? Place::pinned
-                                    : Place::device;
+  place = allocation == nullptr              ? Place::pageable
+          : allocation->kind == Kind::pinned ? Place::pinned
+                                             : Place::device;
   if (allocation == nullptr || bytes <= left) return cudaSuccess;
   return report(cudaErrorInvalidValue,
                 message(bytes, " bytes at an address with ", left, " left in its allocation"));
@@ -76,19 +91,19 @@ std::int64_t live_allocations() { return static_cast<std::int64_t>(allocations()
 using namespace msd::emulation;
 
 cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
-  return allocate(pointer, bytes, false);
+  return allocate(pointer, bytes, Kind::device);
 }
 cudaError_t cudaMallocManaged(void** pointer, std::size_t bytes, unsigned) {
-  return allocate(pointer, bytes, false);
+  return allocate(pointer, bytes, Kind::managed);
 }
 cudaError_t cudaMallocHost(void** pointer, std::size_t bytes) {
-  return allocate(pointer, bytes, true);
+  return allocate(pointer, bytes, Kind::pinned);
 }
 cudaError_t cudaMallocAsync(void** pointer, std::size_t bytes, cudaStream_t handle) {
   const CUstream_st* stream = find_stream(handle);
   if (stream == nullptr) return report(cudaErrorInvalidResourceHandle, "no such stream");
   if (stream->capture != nullptr) return report(cudaErrorNotSupported, "memory nodes in graphs");
-  return allocate(pointer, bytes, false);
+  return allocate(pointer, bytes, Kind::device);
 }
 cudaError_t cudaFree(void* pointer) {
   const cudaError_t status = cudaDeviceSynchronize();
@@ -100,6 +115,18 @@ cudaError_t cudaFreeHost(void* pointer) { return cudaFree(pointer); }
 cudaError_t cudaFreeAsync(void* pointer, cudaStream_t stream) {
   return submit(stream, [pointer] { return release_memory(pointer); });
 }
+
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  *total = kSpaceBytes;
+  *free = *total - device_space().used_bytes();
+  return cudaSuccess;
+}
+// One pool, whose attributes change nothing that a program could see.
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
+  *pool = nullptr;
+  return cudaSuccess;
+}
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) { return cudaSuccess; }
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
                             cudaStream_t stream) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/error.h"
+#include "tests/emulation/device_space.h"
 #include "tests/emulation/device_state.h"
 
 namespace msd::emulation {
@@ -74,6 +75,7 @@ cudaError_t submit(cudaStream_t handle, Work work) {
 }
 
 cudaError_t run_until(const std::function<bool()>& done) {
+  const DeviceAccess access;
   while (device().sticky == cudaSuccess && !done()) {
     if (!run_one()) {
       return report_sticky(cudaErrorLaunchFailure, "the streams wait for each other");
@@ -83,6 +85,7 @@ cudaError_t run_until(const std::function<bool()>& done) {
 }
 
 void run_a_little() {
+  const DeviceAccess access;
   for (std::size_t left = device().random.below(4); left > 0 && run_one(); --left) {
   }
 }

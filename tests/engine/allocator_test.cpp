@@ -16,20 +16,20 @@ namespace {
 using test::throws;
 
 /// Fails on request, and knows what it was asked for.
-class FakeAllocator : public Allocator {
+class FakeAllocator : public AllocatorAdaptor {
  public:
+  FakeAllocator() : AllocatorAdaptor(host_allocator()) {}
   void* allocate(std::int64_t bytes) override {
     if (fail) throw OutOfMemory("fake");
     allocated.push_back(bytes);
-    return system.allocate(bytes);
+    return AllocatorAdaptor::allocate(bytes);
   }
   void deallocate(void* memory, std::int64_t bytes) noexcept override {
     deallocated.push_back(bytes);
-    system.deallocate(memory, bytes);
+    AllocatorAdaptor::deallocate(memory, bytes);
   }
   bool fail = false;
   std::vector<std::int64_t> allocated, deallocated;
-  SystemAllocator system;
 };
 
 TEST(SystemAllocator, MemoryIsAlignedAndApart) {

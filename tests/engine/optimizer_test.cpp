@@ -57,12 +57,13 @@ void follow_five_steps(const Case& c) {
   const std::vector<double> mask = test::doubles(set.mask());
   std::vector<double> w = test::doubles(set.values()), v = test::doubles(set.velocities());
   const std::vector<double> w0 = w, v0 = v;
-  const Sgd sgd(c.options);
+  Sgd sgd(runtime, set, c.options);
   for (std::uint64_t step = 0; step < 5; ++step) {
     const double lr = 0.1 / static_cast<double>(step + 1);
     randomize(set.gradients(), 10 + step);
     const std::vector<double> gradient = test::doubles(set.gradients());
-    sgd.step(runtime.context(), set, lr);
+    sgd.set_lr(lr);
+    sgd.step();
     for (std::size_t i = 0; i < w.size(); ++i) {
       if (mask[i] == 0) continue;
       const double g = gradient[i] + c.options.weight_decay * w[i];
@@ -113,24 +114,26 @@ TEST(Sgd, LeavesNaNsBehindTheMaskAlone) {
     set_element(set.gradients(), static_cast<std::int64_t>(i),
                 std::numeric_limits<double>::quiet_NaN());
   }
-  Sgd({}).step(runtime.context(), set, 0.1);
-  EXPECT_EQ(first_not_finite(runtime.context(), set.values()), -1);
-  EXPECT_EQ(first_not_finite(runtime.context(), set.velocities()), -1);
+  Sgd sgd(runtime, set, {});
+  sgd.set_lr(0.1);
+  sgd.step();
+  EXPECT_EQ(first_not_finite(runtime, set.values()), -1);
+  EXPECT_EQ(first_not_finite(runtime, set.velocities()), -1);
 }
 
 TEST(FirstNotFinite, FindsTheFirst) {
   Runtime runtime(2);
   for (const DType dtype : {DType::f32, DType::f64}) {
     const Tensor flat = Tensor::zeros(runtime.allocator(), {100003}, dtype);
-    EXPECT_EQ(first_not_finite(runtime.context(), flat), -1);
+    EXPECT_EQ(first_not_finite(runtime, flat), -1);
     set_element(flat, 5000, std::numeric_limits<float>::max());
     set_element(flat, 5001, std::numeric_limits<float>::denorm_min());
-    EXPECT_EQ(first_not_finite(runtime.context(), flat), -1);
+    EXPECT_EQ(first_not_finite(runtime, flat), -1);
     for (const std::int64_t at : {100002, 70001, 65536, 17, 0}) {
       set_element(flat, at,
                   at % 2 == 0 ? std::numeric_limits<double>::quiet_NaN()
                               : -std::numeric_limits<double>::infinity());
-      EXPECT_EQ(first_not_finite(runtime.context(), flat), at);
+      EXPECT_EQ(first_not_finite(runtime, flat), at);
     }
   }
 }

@@ -8,12 +8,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 
-#include "kernels/cuda/check.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/stream.h"
 #include "tests/emulation/emulation.h"
 #include "tests/kernels/backend.h"
 
@@ -23,7 +22,7 @@ namespace {
 using emulation::Order;
 
 constexpr std::int64_t kFewThreads = 5000, kTestThreads = 60000, kLongTestThreads = 150000;
-constexpr std::size_t kPoisonedBytes = 64 << 10;  // of each problem's share of the workspace
+constexpr std::int64_t kPoisonedBytes = 64 << 10;  // of each problem's share of the workspace
 
 const char* name(Order order) {
   switch (order) {
@@ -39,44 +38,25 @@ const char* name(Order order) {
   return "?";
 }
 
-/// Stream and workspace for as long as the tests run.
-class Device {
- public:
-  Device() {
-    MSD_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    MSD_CUDA_CHECK(cudaMalloc(&workspace_, cuda::kWorkspaceBytes));
-    context_.stream = stream_;
-    context_.workspace = workspace_;
-    context_.multiprocessors = 4;
-    context_.blocking = true;
-  }
-  Device(const Device&) = delete;
-  Device& operator=(const Device&) = delete;
-  ~Device() {
-    cudaFree(workspace_);
-    cudaStreamDestroy(stream_);
-  }
-  ExecutionContext context() {
-    ExecutionContext context;
-    context.device = DeviceType::cuda;
-    context.cuda = &context_;
-    return context;
-  }
-  void poison_workspace(unsigned char poison) {
-    for (std::int64_t at = 0; at < cuda::kWorkspaceBytes; at += cuda::kWorkspaceBytes / 8) {
-      std::memset(static_cast<char*>(workspace_) + at, poison, kPoisonedBytes);
-    }
-  }
+/// For as long as the tests run.
+cuda::Stream& stream() {
+  static cuda::Stream the_stream(0);
+  the_stream.context().blocking = true;
+  return the_stream;
+}
 
- private:
-  cudaStream_t stream_ = nullptr;
-  void* workspace_ = nullptr;
-  cuda::Context context_;
-};
+ExecutionContext device_context() {
+  ExecutionContext context;
+  context.device = DeviceType::cuda;
+  context.cuda = &stream().context();
+  return context;
+}
 
-Device& device() {
-  static Device the_device;
-  return the_device;
+void poison_workspace(unsigned char poison) {
+  auto* workspace = static_cast<char*>(stream().context().workspace);
+  for (std::int64_t at = 0; at < cuda::kWorkspaceBytes; at += cuda::kWorkspaceBytes / 8) {
+    stream().set_bytes(workspace + at, poison, kPoisonedBytes);
+  }
 }
 
 [[maybe_unused]] std::vector<emulation::Settings> many_ways() {
@@ -136,10 +116,10 @@ void for_each_variant(const std::function<bool(Variant&)>& visit) {
     const emulation::Settings& way = ways[i];
     emulation::reset();
     emulation::configure(way);
-    device().poison_workspace(way.poison);
+    poison_workspace(way.poison);
     Variant variant{std::string("emulated, ") + name(way.order) + " order, seed " +
                         std::to_string(way.seed) + ", poison " + std::to_string(way.poison),
-                    "emulated", device().context()};
+                    "emulated", device_context()};
     const std::int64_t before = emulation::threads_run();
     if (!visit(variant)) return;
     if (i == 0 && ways.size() > 4 && emulation::threads_run() - before > kFewThreads) {
@@ -151,7 +131,7 @@ void for_each_variant(const std::function<bool(Variant&)>& visit) {
 ExecutionContext context(int) {
   emulation::reset();
   emulation::configure({Order::unfair, 1, 0xFF});
-  return device().context();
+  return device_context();
 }
 std::vector<ExecutionContext> contexts() { return {context(1)}; }
 

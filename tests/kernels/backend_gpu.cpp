@@ -10,6 +10,7 @@
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/ops.h"
+#include "kernels/cuda/stream.h"
 #include "tests/kernels/backend.h"
 
 namespace msd::test::backend {
@@ -20,43 +21,10 @@ bool has_gpu() {
   return found;
 }
 
-class Device {
- public:
-  Device() {
-    MSD_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    MSD_CUDA_CHECK(cudaMalloc(&workspace_, cuda::kWorkspaceBytes));
-    context_.stream = stream_;
-    context_.workspace = workspace_;
-    MSD_CUDA_CHECK(
-        cudaDeviceGetAttribute(&context_.multiprocessors, cudaDevAttrMultiProcessorCount, 0));
-    context_.blocking = true;
-  }
-  Device(const Device&) = delete;
-  Device& operator=(const Device&) = delete;
-  ~Device() {
-    cudaFree(workspace_);
-    cudaStreamDestroy(stream_);
-  }
-  ExecutionContext context() {
-    ExecutionContext context;
-    context.device = DeviceType::cuda;
-    context.cuda = &context_;
-    return context;
-  }
-  void poison_workspace(int poison) {
-    MSD_CUDA_CHECK(cudaMemsetAsync(workspace_, poison, cuda::kWorkspaceBytes, stream_));
-    MSD_CUDA_CHECK(cudaStreamSynchronize(stream_));
-  }
-
- private:
-  cudaStream_t stream_ = nullptr;
-  void* workspace_ = nullptr;
-  cuda::Context context_;
-};
-
-Device& device() {
-  static Device the_device;
-  return the_device;
+cuda::Stream& stream() {
+  static cuda::Stream the_stream(0);
+  the_stream.context().blocking = true;
+  return the_stream;
 }
 
 }  // namespace
@@ -73,13 +41,18 @@ bool must_run() {
 
 void for_each_variant(const std::function<bool(Variant&)>& visit) {
   for (const int poison : {0xFF, 0x00}) {
-    device().poison_workspace(poison);
-    Variant variant{"GPU, poison " + std::to_string(poison), "GPU", device().context()};
+    stream().set_bytes(stream().context().workspace, poison, cuda::kWorkspaceBytes);
+    Variant variant{"GPU, poison " + std::to_string(poison), "GPU", context(1)};
     if (!visit(variant)) return;
   }
 }
 
-ExecutionContext context(int) { return device().context(); }
+ExecutionContext context(int) {
+  ExecutionContext context;
+  context.device = DeviceType::cuda;
+  context.cuda = &stream().context();
+  return context;
+}
 std::vector<ExecutionContext> contexts() { return {context(1)}; }
 
 void* allocate(std::size_t bytes) {

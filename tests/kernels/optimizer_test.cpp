@@ -35,6 +35,7 @@ struct Problem {
   void reset() {
     weight.random(1);
     velocity.random(3);
+    lr.fill(0.1);
   }
   SgdArgs args() {
     return {.weight = weight.data(),
@@ -43,12 +44,13 @@ struct Problem {
             .mask = nullptr,
             .count = weight.elems(),
             .dtype = kDTypeOf<T>,
-            .lr = 0.1,
+            .lr = lr.data(),
             .momentum = 0.9,
             .weight_decay = 1e-2,
             .nesterov = true};
   }
   Operand<T> weight, gradient, velocity;
+  Operand<double> lr = Operand<double>::vector(1);
   Operand<std::uint8_t> mask;
 };
 
@@ -120,7 +122,7 @@ TYPED_TEST(Sgd, IsExactOnDyadicNumbers) {
     }
   }
   SgdArgs args = p.args();
-  args.lr = 0.125;
+  p.lr.fill(0.125);
   args.momentum = 0.5;
   args.weight_decay = 0.25;
   ExecutionContext context = any_context();
@@ -136,7 +138,8 @@ TYPED_TEST(Sgd, RejectsWhatTheContractForbids) {
   EXPECT_TRUE(reject([](auto& a) { a.velocity = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.gradient = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.dtype = DType::bf16; }));
-  EXPECT_TRUE(reject([](auto& a) { a.lr = std::nan(""); }));
+  EXPECT_TRUE(reject([](auto& a) { a.momentum = std::nan(""); }));
+  EXPECT_TRUE(reject([](auto& a) { a.lr = nullptr; }));
 }
 
 template <typename T>

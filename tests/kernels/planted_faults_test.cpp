@@ -254,14 +254,15 @@ TEST(PlantedFaults, FiniteCheck) {
 TEST(PlantedFaults, Sgd) {
   Operand<float> weight = Operand<float>::vector(3001), gradient = weight.vector(3001);
   Operand<float> velocity = weight.vector(3001);
-  gradient.random(1);
+  Operand<double> lr = Operand<double>::vector(1);
+  gradient.random(1), lr.fill(0.1);
   inspect([&](ExecutionContext& context, Outputs& out) {
     weight.random(2), velocity.random(3);
     const SgdArgs args{.weight = weight.data(),
                        .gradient = gradient.data(),
                        .velocity = velocity.data(),
                        .count = 3001,
-                       .lr = 0.1};
+                       .lr = lr.data()};
     sgd(context, {&args, 1});
     out.keep("weight", weight), out.keep("velocity", velocity);
   });

@@ -111,18 +111,19 @@ TEST_F(EvaluatorTest, RecordsWhatASessionOfOneSays) {
 }
 
 /// Puts a fence behind every block and counts the broken ones.
-class FenceAllocator : public Allocator {
+class FenceAllocator : public AllocatorAdaptor {
  public:
+  FenceAllocator() : AllocatorAdaptor(host_allocator()) {}
   static constexpr std::size_t kFence = 1 << 20;
   void* allocate(std::int64_t bytes) override {
-    void* memory = system_.allocate(bytes + static_cast<std::int64_t>(kFence));
+    void* memory = AllocatorAdaptor::allocate(bytes + static_cast<std::int64_t>(kFence));
     std::memset(fence(memory, bytes), 0xA5, kFence);
     return memory;
   }
   void deallocate(void* memory, std::int64_t bytes) noexcept override {
     const unsigned char* f = fence(memory, bytes);
     broken += std::any_of(f, f + kFence, [](unsigned char c) { return c != 0xA5; });
-    system_.deallocate(memory, bytes);
+    AllocatorAdaptor::deallocate(memory, bytes);
   }
   int broken = 0;
 
@@ -130,7 +131,6 @@ class FenceAllocator : public Allocator {
   static unsigned char* fence(void* memory, std::int64_t bytes) {
     return static_cast<unsigned char*>(memory) + bytes;
   }
-  SystemAllocator system_;
 };
 
 TEST_F(EvaluatorTest, RefusesMoreThanItsBatchAndTouchesNothing) {

@@ -51,8 +51,11 @@ Batch random_batch(const MsdnetConfig& config, std::int64_t size, std::uint64_t 
 }
 
 void put_batch(TrainingGraph& graph, const Batch& batch) {
-  put_images(graph.input(), batch.images);
-  std::copy(batch.labels.begin(), batch.labels.end(), graph.labels());
+  const View input = graph.input();
+  const Tensor images = Tensor::activation(host_allocator(), input.n, input.h, input.w, input.c,
+                                           accumulator_of(input.dtype));
+  put_images(images.view(), batch.images);
+  graph.set_batch(images.view(), batch.labels.data());
 }
 
 void train(Runtime& runtime, Network& network, const Batch& batch, int steps, double lr,
@@ -60,10 +63,11 @@ void train(Runtime& runtime, Network& network, const Batch& batch, int steps, do
   const auto exits = static_cast<std::size_t>(network.architecture().exits());
   TrainingGraph graph(runtime, network, batch.size(), std::vector<double>(exits, 1.0));
   put_batch(graph, batch);
-  const Sgd sgd(options);
+  Sgd sgd(runtime, network.parameters(), options);
+  sgd.set_lr(lr);
   for (int step = 0; step < steps; ++step) {
     graph.run();
-    sgd.step(runtime.context(), network.parameters(), lr);
+    sgd.step();
   }
 }
 

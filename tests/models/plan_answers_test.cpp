@@ -8,6 +8,7 @@
 
 #include "engine/safetensors.h"
 #include "models/plan.h"
+#include "tests/models/device.h"
 #include "tests/models/networks.h"
 
 namespace msd {
@@ -26,10 +27,11 @@ std::vector<std::vector<double>> logits_of(Runtime& runtime, const Network& netw
   const std::int64_t size = network.config().image_size;
   const Plan plan(runtime, network);
   PlanSession session(runtime, plan, static_cast<std::int64_t>(images.size()) / (3 * size * size));
-  test::put_images(session.input(), images);
+  test::put_images(session, images);
   std::vector<std::vector<double>> logits;
   for (std::int64_t stage = 0; stage < plan.stages(); ++stage) {
-    logits.push_back(test::doubles(session.run_stage(stage)));
+    const Tensor answer = host_copy(runtime.allocator(), session.run_stage(stage));
+    logits.push_back(test::doubles(answer.view()));
   }
   return logits;
 }
@@ -39,7 +41,7 @@ class PlanFixtures : public testing::TestWithParam<std::tuple<std::string, DType
 TEST_P(PlanFixtures, Logits) {
   const auto& [name, dtype] = GetParam();
   const test::Fixture fixture(name);
-  Runtime runtime;
+  Runtime runtime(1, test::device());
   const Network network =
       test::load_network(fixture.config(), fixture.state(), runtime.allocator(), dtype);
   const auto logits = logits_of(runtime, network, fixture.values("eval/input"));
@@ -56,7 +58,7 @@ TEST_P(PlanFixtures, Logits) {
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, PlanFixtures,
                          testing::Combine(testing::ValuesIn(test::fixture_names()),
-                                          testing::Values(DType::f64, DType::f32)),
+                                          testing::ValuesIn(test::device_dtypes())),
                          [](const auto& test) {
                            return std::get<0>(test.param) + "_" +
                                   std::string(name(std::get<1>(test.param)));
@@ -70,7 +72,7 @@ TEST_P(PlanReference, Logits) {
   const std::string answers = std::string(1, letter) + "_eval.safetensors";
   MSD_NEED_REFERENCE(state.c_str(), answers.c_str());
   const Tensors expected = read_safetensors(test::reference_file(answers)).tensors;
-  Runtime runtime;
+  Runtime runtime(1, test::device());
   const Network network = test::load_network(test::reference_config(letter),
                                              read_safetensors(test::reference_file(state)).tensors,
                                              runtime.allocator(), dtype);
@@ -88,7 +90,7 @@ TEST_P(PlanReference, Logits) {
 
 INSTANTIATE_TEST_SUITE_P(Reference, PlanReference,
                          testing::Combine(testing::Values('H', 'D', 'I'),
-                                          testing::Values(DType::f64, DType::f32)),
+                                          testing::ValuesIn(test::device_dtypes())),
                          [](const auto& test) {
                            return std::string(1, std::get<0>(test.param)) + "_" +
                                   std::string(name(std::get<1>(test.param)));

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "tests/models/device.h"
 #include "tests/models/networks.h"
 
 namespace msd {
@@ -33,7 +34,7 @@ class TrainingAnswers : public testing::TestWithParam<std::tuple<std::string, DT
   Fixture fixture_{std::get<0>(GetParam())};
   DType dtype_ = std::get<1>(GetParam());
   Tolerance tolerance_ = tolerance_of(dtype_);
-  Runtime runtime_;
+  Runtime runtime_{1, test::device()};
   Network network_ =
       test::load_network(fixture_.config(), fixture_.state(), runtime_.allocator(), dtype_);
   test::Batch batch_ = {fixture_.values("train/input"), fixture_.labels()};
@@ -106,7 +107,7 @@ std::string case_name(const testing::TestParamInfo<TrainingAnswers::ParamType>& 
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, TrainingAnswers,
                          testing::Combine(testing::ValuesIn(test::fixture_names()),
-                                          testing::Values(DType::f64, DType::f32)),
+                                          testing::ValuesIn(test::device_dtypes())),
                          case_name);
 
 TEST(TrainingFixtures, SomeHaveBranchesNobodyUses) {

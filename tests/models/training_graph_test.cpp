@@ -65,17 +65,17 @@ TEST(TrainingGraph, AStepAllocatesNothing) {
   network.initialize(1);
   TrainingGraph graph(runtime, network, 4, {1.0, 1.0, 1.0});
   test::put_batch(graph, test::random_batch(config, 4, 2));
-  const Sgd sgd({});
+  Sgd sgd(runtime, network.parameters(), {});
+  sgd.set_lr(0.1);
   const std::int64_t before = statistics.allocations();
   const long heap = test::heap_allocations();
   for (int step = 0; step < 2; ++step) {
     graph.run();
-    sgd.step(runtime.context(), network.parameters(), 0.1);
+    sgd.step();
   }
-  const double loss = graph.loss();
   EXPECT_EQ(test::heap_allocations(), heap);
   EXPECT_EQ(statistics.allocations(), before);
-  EXPECT_TRUE(std::isfinite(loss));
+  EXPECT_TRUE(std::isfinite(graph.loss()));
 }
 
 // A small network for what follows.
@@ -153,11 +153,12 @@ TEST_F(TrainingGraphTest, GraphsOfTwoSizesShareANetwork) {
   const test::Batch large = test::random_batch(fixture_.config(), 4, 5);
   const test::Batch small = test::random_batch(fixture_.config(), 1, 6);
   TrainingGraph whole(runtime_, shared, 4, weights), last(runtime_, shared, 1, weights);
-  const Sgd sgd({});
+  Sgd sgd(runtime_, shared.parameters(), {});
+  sgd.set_lr(0.1);
   for (TrainingGraph* graph : {&whole, &last}) {
     test::put_batch(*graph, graph == &whole ? large : small);
     graph->run();
-    sgd.step(runtime_.context(), shared.parameters(), 0.1);
+    sgd.step();
   }
   test::train(runtime_, alone, large, 1, 0.1);
   test::train(runtime_, alone, small, 1, 0.1);

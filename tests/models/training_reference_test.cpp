@@ -8,6 +8,7 @@
 
 #include "engine/safetensors.h"
 #include "models/checkpoint.h"
+#include "tests/models/device.h"
 #include "tests/models/networks.h"
 
 namespace msd {
@@ -57,12 +58,12 @@ class TrainingReference : public testing::TestWithParam<DType> {
     differences.record(file);
   }
 
-  Runtime runtime_;
+  Runtime runtime_{1, test::device()};
   Tensors gradients_;
   test::Batch batch_;
 };
 
-INSTANTIATE_TEST_SUITE_P(H, TrainingReference, testing::Values(DType::f64, DType::f32),
+INSTANTIATE_TEST_SUITE_P(H, TrainingReference, testing::ValuesIn(test::device_dtypes()),
                          [](const auto& test) { return std::string(name(test.param)); });
 
 TEST_P(TrainingReference, LossesLogitsAndGradients) {
@@ -76,7 +77,8 @@ TEST_P(TrainingReference, LossesLogitsAndGradients) {
              test::doubles(gradients_.at("losses")));
   for (std::int64_t k = 0; k < 3; ++k) {
     const std::string logits = "logits" + std::to_string(k + 1);
-    values.add(logits, test::doubles(graph.logits(k)), test::doubles(gradients_.at(logits)));
+    values.add(logits, test::doubles(host_copy(runtime_.allocator(), graph.logits(k)).view()),
+               test::doubles(gradients_.at(logits)));
   }
   EXPECT_TRUE(values.within(GetParam() == DType::f64 ? 1e-9 : 1e-5));
   values.record("values");

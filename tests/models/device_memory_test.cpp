@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// What the emulated device sees of the engine's memory.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "models/training_step.h"
+#include "tests/emulation/emulation.h"
+#include "tests/models/device.h"
+#include "tests/models/networks.h"
+
+namespace msd {
+namespace {
+
+TEST(DeviceMemory, AStepAllocatesNothing) {
+  const test::Fixture fixture("cifar_lin_grow");
+  Runtime runtime(1, test::device());
+  Network network =
+      test::load_network(fixture.config(), fixture.state(), runtime.allocator(), DType::f32);
+  Sgd sgd(runtime, network.parameters(), {});
+  ExitCounter counter(runtime, 3, fixture.config().classes, 2, DType::f32);
+  TrainingStep step(runtime, network, 2, {1.0, 1.0, 1.0}, DType::f32, sgd, counter);
+  test::put_batch(step.graph(), test::random_batch(fixture.config(), 2, 1));
+  const std::int64_t before = emulation::live_allocations();
+  step.run();
+  step.run();
+  EXPECT_EQ(emulation::live_allocations(), before);
+  EXPECT_TRUE(std::isfinite(step.graph().loss()));
+}
+
+TEST(DeviceMemory, IsGivenBack) {
+  const std::int64_t before = emulation::live_allocations();
+  {
+    const test::Fixture fixture("cifar_lin_grow");
+    Runtime runtime(1, test::device());
+    const Network network =
+        test::load_network(fixture.config(), fixture.state(), runtime.allocator(), DType::f32);
+    const Plan plan(runtime, network);
+    PlanSession session(runtime, plan, 2);
+    test::put_images(session, test::random_images(2, fixture.config().image_size, 1));
+    session.run_stage(0);
+    EXPECT_GT(emulation::live_allocations(), before);
+  }
+  EXPECT_EQ(emulation::live_allocations(), before);
+}
+
+TEST(DeviceMemoryDeathTest, IsOutOfTheHostsReach) {
+  Runtime runtime(1, test::device());
+  const Tensor tensor = Tensor::zeros(runtime.allocator(), {4}, DType::f32);
+  runtime.synchronize();
+  EXPECT_DEATH(static_cast<volatile float*>(tensor.data())[1] = 1.0f, "");
+  EXPECT_EQ(test::doubles(tensor.to_host()), std::vector<double>(4, 0.0));
+}
+
+}  // namespace
+}  // namespace msd
