@@ -13,9 +13,9 @@ Evaluation evaluate(Runtime& runtime, const Network& network, DType activations,
                     const DataDescription& description, std::int64_t batch) {
   const Plan plan(runtime, network, activations);
   LoaderOptions options;
-  options.batch_size = batch > 0 ? batch
-                                 : std::min(preferred_batch(runtime),
-                                            static_cast<std::int64_t>(indices.size()));
+  options.batch_size =
+      batch > 0 ? batch
+                : std::min(preferred_batch(runtime), static_cast<std::int64_t>(indices.size()));
   options.dtype = network.dtype();
   options.mean = description.mean;
   options.std = description.std;

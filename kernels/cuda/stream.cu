@@ -10,8 +10,8 @@
 namespace msd::cuda {
 namespace {
 
-using GraphTemplate =
-    UniqueHandle<cudaGraph_t, [](cudaGraph_t graph) noexcept { cudaGraphDestroy(graph); }>;
+void destroy_template(cudaGraph_t graph) noexcept { cudaGraphDestroy(graph); }
+using GraphTemplate = UniqueHandle<cudaGraph_t, destroy_template>;
 
 cudaStream_t make_stream() {
   cudaStream_t stream = nullptr;
