@@ -187,6 +187,7 @@ PlanSession::PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch)
       group = op.group;
       bind(op, plan.weights_[i], stage.steps.back());
     }
+    stage.name = message("stage of exit ", plan.exits_[s] + 1);
     for (const Step& calls : stage.steps) stage.mul_adds += mul_adds_of(calls);
     stage.replay = Replay(runtime, [this, s] {
       for (const Step& calls : stages_[s].steps) run(calls);
@@ -239,6 +240,7 @@ View PlanSession::run_stage(std::int64_t stage) {
             " after stage ", next_stage_ - 1, " of ", plan_.stages());
   if (stage == 0) executed_mul_adds_ = 0;
   Stage& next = stages_.at(static_cast<std::size_t>(stage));
+  const cuda::ProfilerRange range(next.name.c_str());
   next.replay.run();
   executed_mul_adds_ += next.mul_adds;
   next_stage_ = stage + 1;

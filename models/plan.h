@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -101,6 +102,7 @@ class PlanSession {
   Buffer arena_;
   std::vector<View> buffers_;  // one a feature buffer; null where never used
   struct Stage {
+    std::string name;  // for profilers
     std::vector<Step> steps;
     std::int64_t mul_adds = 0;  // of one image
     Replay replay;

@@ -19,6 +19,7 @@ TrainingStep::TrainingStep(Runtime& runtime, Network& network, std::int64_t batc
 }
 
 void TrainingStep::run() {
+  const cuda::ProfilerRange range("training step");
   replay_.run();
   graph_.count_batch();
   counter_.add_samples(graph_.batch());

@@ -75,6 +75,18 @@ void TrainCommand::add_instead_of_run(CLI::App& app) {
                    "describe, and stop")
           ->excludes(app.get_option("--resume"))
           ->group(other);
+  CLI::Option* bandwidth_option =
+      app.add_option("--bandwidth", bandwidth,
+                     "Of a device, in bytes a second as 4.3T: --dry-run prints the least time that "
+                     "a training step and the stages of inference can take there")
+          ->needs(dry_run_option)
+          ->group(other);
+  CLI::Option* rate_option =
+      app.add_option("--matrix-rate", matrix_rate,
+                     "Of the same device at --precision, in FLOP a second as 790T")
+          ->needs(bandwidth_option)
+          ->group(other);
+  bandwidth_option->needs(rate_option);
   CLI::Option* tensors_option =
       app.add_option("--tensors", tensors,
                      "Train on `input` [n,3,h,w] (normalised) and `labels` [n] of this safetensors "

@@ -26,6 +26,7 @@ struct TrainCommand {
   int workers = 1;
   std::int64_t save_every = 0, log_interval = 0;
   bool json = false, dry_run = false;
+  std::string bandwidth, matrix_rate;  // of the device whose floors --dry-run prints
   std::string tensors, save_state;
   std::int64_t steps = 1;
 

@@ -7,14 +7,49 @@
 #include "apps/train/command.h"
 #include "models/checkpoint.h"
 #include "models/cost.h"
+#include "models/floor.h"
 
 namespace msd {
+namespace {
+
+/// What a device must do at least, and how long that takes where its rates are given.
+class Floors {
+ public:
+  explicit Floors(const TrainCommand& command) {
+    if (command.bandwidth.empty()) return;
+    rates_ = {parse_quantity(command.bandwidth, "--bandwidth"),
+              parse_quantity(command.matrix_rate, "--matrix-rate")};
+    if (!(rates_->bytes_per_second > 0.0 && rates_->flops_per_second > 0.0)) {
+      throw ConfigError("--bandwidth and --matrix-rate must be above 0");
+    }
+  }
+
+  nlohmann::json json(const Work& work) const {
+    nlohmann::json json = {{"bytes", work.bytes}, {"flops", work.flops}};
+    if (rates_) json["floor_ms"] = 1e3 * floor_seconds(work, *rates_);
+    return json;
+  }
+  std::vector<std::string> row(const std::string& what, const Work& work) const {
+    return {what, human_count(work.bytes), human_count(work.flops),
+            rates_ ? fixed(1e3 * floor_seconds(work, *rates_), 4) : "-"};
+  }
+
+ private:
+  std::optional<DeviceRates> rates_;
+};
+
+}  // namespace
 
 int print_costs(const TrainCommand& command) {
   std::optional<MsdnetConfig> base;
   if (!command.weights.empty()) base = read_checkpoint(command.weights).config;
   const MsdnetConfig config = command.model.resolve(base, command.data.classes_of_name());
-  const std::vector<ExitCost> costs = exit_costs(make_architecture(config));
+  const Architecture net = make_architecture(config);
+  const std::vector<ExitCost> costs = exit_costs(net);
+  const Floors floors(command);
+  const DType dtype = command.training.precision.activations();
+  const Work step = training_step_work(net, command.training.batch_size, dtype);
+  const std::vector<Work> stages = stage_work(net, 1, dtype);
   if (command.json) {
     nlohmann::json exits = nlohmann::json::array();
     for (const ExitCost& cost : costs) {
@@ -26,7 +61,17 @@ int print_costs(const TrainCommand& command) {
                        {"params", cost.params},
                        {"activation_elems", cost.activation_elems}});
     }
-    std::cout << nlohmann::json{{"params", costs.back().params}, {"exits", exits}}.dump() << '\n';
+    nlohmann::json of_stages = nlohmann::json::array();
+    for (const Work& stage : stages) of_stages.push_back(floors.json(stage));
+    nlohmann::json of_step = floors.json(step);
+    of_step["batch"] = command.training.batch_size;
+    std::cout << nlohmann::json{{"params", costs.back().params},
+                                {"exits", exits},
+                                {"precision", command.training.precision.name},
+                                {"training_step", of_step},
+                                {"stages", of_stages}}
+                     .dump()
+              << '\n';
     return 0;
   }
   Table table({"exit", "ops", "mul-adds", "lazy", "direct", "params", "activations"});
@@ -37,6 +82,14 @@ int print_costs(const TrainCommand& command) {
                    std::to_string(cost.params), std::to_string(cost.activation_elems)});
   }
   table.print(std::cout);
+  std::cout << "\nat least, with " << command.training.precision.name << " activations:\n";
+  Table least({"work", "bytes", "FLOP", "ms"});
+  least.add_row(
+      floors.row(message("training step, ", command.training.batch_size, " images"), step));
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    least.add_row(floors.row(message("stage of exit ", i + 1, ", 1 image"), stages[i]));
+  }
+  least.print(std::cout);
   return 0;
 }
 

@@ -110,14 +110,11 @@ std::vector<OptionRow> TrainOptions::data_rows() {
 std::vector<OptionRow> TrainOptions::recipe_rows() {
   std::vector<OptionRow> rows;
   const std::vector<std::pair<std::string, std::string>> values = {
-      {"--epochs", "3"},          {"--batch-size", "7"},
-      {"--lr", "0.05"},           {"--momentum", "0.5"},
-      {"--weight-decay", "0.01"}, {"--lr-schedule", "cosine"},
-      {"--lr-gamma", "0.5"},      {"--lr-milestones", "90%"},
-      {"--warmup-epochs", "1"},   {"--exit-weights", "1,2"},
-      {"--init", "he-fan-in"},    {"--augment", "none"},
-      {"--dtype", "fp64"},        {"--precision", "fp64"},
-      {"--seed", "6"}};
+      {"--epochs", "3"},         {"--batch-size", "7"},      {"--lr", "0.05"},
+      {"--momentum", "0.5"},     {"--weight-decay", "0.01"}, {"--lr-schedule", "cosine"},
+      {"--lr-gamma", "0.5"},     {"--lr-milestones", "90%"}, {"--warmup-epochs", "1"},
+      {"--exit-weights", "1,2"}, {"--init", "he-fan-in"},    {"--augment", "none"},
+      {"--dtype", "fp64"},       {"--precision", "fp64"},    {"--seed", "6"}};
   for (const auto& [option, value] : values) {
     rows.push_back(changes(option, weights_, run(), run({option, value})));
   }
@@ -204,10 +201,16 @@ std::vector<OptionRow> TrainOptions::rows_instead_of_run() {
   const auto saved_as = [&](const std::string& name) {
     return start + first + Arguments{"--save-state", path(name)};
   };
+  const auto rates = [](const std::string& bandwidth, const std::string& matrix) {
+    return Arguments{"--dry-run",   "--json",  "--batch-size",  "1000",
+                     "--bandwidth", bandwidth, "--matrix-rate", matrix};
+  };
   return {changes("--tensors", state, start + first, start + second),
           changes("--steps", state, start + first, start + first + Arguments{"--steps", "2"}),
           changes("--save-state", named_exists, saved_as("here.safetensors"),
                   saved_as("there.safetensors")),
+          changes("--bandwidth", costs_, rates("1T", "1P"), rates("2T", "1P")),
+          changes("--matrix-rate", costs_, rates("1P", "1T"), rates("1P", "2T")),
           changes("--dry-run", folder_made, wet, wet + Arguments{"--dry-run"})};
 }
 

@@ -140,6 +140,20 @@ TEST_F(TrainTest, DryRunPrintsTheCostModel) {
   EXPECT_EQ(json.at("exits").at(4).at("params"), 2078924);
 }
 
+// The floors published for such a device: see tests/models/floor_test.cpp.
+TEST_F(TrainTest, DryRunPrintsFloors) {
+  const ProgramResult result = run_program(
+      "msd-train", {"--preset", "cifar10-anytime10", "--dry-run", "--json", "--batch-size", "64",
+                    "--precision", "bf16", "--bandwidth", "4.3T", "--matrix-rate", "790T"});
+  ASSERT_TRUE(succeeds(result));
+  const nlohmann::json json = json_lines(result.out).at(0);
+  EXPECT_EQ(json.at("training_step").at("batch"), 64);
+  EXPECT_NEAR(json.at("training_step").at("floor_ms").get<double>(), 0.42, 0.05 * 0.42);
+  EXPECT_EQ(json.at("stages").size(), 10u);
+  EXPECT_TRUE(fails(run_program("msd-train", {"--dry-run", "--bandwidth", "4T"}), 2,
+                    {"--bandwidth", "--matrix-rate"}));
+}
+
 TEST_F(TrainTest, WrongUsageExitsWithTwo) {
   EXPECT_TRUE(fails(run_program("msd-train", {"--epoch", "3"}), 2, {"--epoch", "--epochs"}));
   EXPECT_TRUE(fails(run_program("msd-train", {"--prune", "mid"}), 2, {"--prune"}));
