@@ -112,9 +112,9 @@ TEST_F(Documents, ProgramsNamedExist) {
 // An option that takes a value shows its default, unless leaving it out means that there is none.
 TEST_F(Documents, HelpTellsDefaults) {
   const std::set<std::string> off = {
-      "--data",       "--split",  "--exit-weights", "--weights",    "--tensors",
-      "--save-state", "--output", "--threshold",    "--thresholds", "--budget",
-      "--p",          "--exit",   "--deadline-ms",  "--logits"};
+      "--data",        "--split",     "--exit-weights", "--weights",    "--tensors", "--save-state",
+      "--output",      "--threshold", "--thresholds",   "--budget",     "--p",       "--exit",
+      "--deadline-ms", "--logits",    "--bandwidth",    "--matrix-rate"};
   static const std::regex kValue("^  (--[a-z0-9-]+) (TEXT|INT|UINT|FLOAT)(\\S* )?.*$");
   for (const auto& [program, options] : options_) {
     std::istringstream lines(run_program(program, {"--help"}).out);
