@@ -15,7 +15,7 @@ Evaluation evaluate(Runtime& runtime, const Network& network, DType activations,
   LoaderOptions options;
   options.batch_size =
       batch > 0 ? batch
-                : std::min(preferred_batch(runtime), static_cast<std::int64_t>(indices.size()));
+                : std::clamp<std::int64_t>(std::ssize(indices), 1, preferred_batch(runtime));
   options.dtype = network.dtype();
   options.mean = description.mean;
   options.std = description.std;
