@@ -65,6 +65,13 @@ Runtime::Runtime(int threads, DeviceSpec device)
   allocator_ = own_allocator_.get();
 }
 
+std::string Runtime::description() const {
+  const std::string threads = message(pool_.size(), pool_.size() == 1 ? " thread" : " threads");
+  if (device_.type == DeviceType::cpu) return threads;
+  const std::string name = cuda::devices().at(static_cast<std::size_t>(device_.index)).name;
+  return message("cuda:", device_.index, " (", name, "), ", threads);
+}
+
 void Runtime::set_allow_tf32(bool allow) {
   if (stream_ != nullptr) stream_->context().allow_tf32 = allow;
 }

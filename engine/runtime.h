@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "engine/allocator.h"
@@ -36,6 +37,8 @@ class Runtime {
   /// Adaptors for tests and limits; the allocator must outlive the runtime's users.
   void set_allocator(Allocator& allocator) { allocator_ = &allocator; }
   int threads() const { return pool_.size(); }
+  /// For people: "4 threads", "cuda:0 (NVIDIA H200), 4 threads".
+  std::string description() const;
 
   /// On CUDA the stream that ops run on; null on the CPU.
   cuda::Stream* stream() { return stream_.get(); }

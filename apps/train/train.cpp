@@ -26,8 +26,8 @@ void print_start(const TrainingRun& run, const RunFolder& folder, const MsdnetCo
             << "data: " << run.data.name << ", " << run.split.train.size() << " training, "
             << run.split.holdout.size() << " hold-out and " << run.data.test.size()
             << " test images\n"
-            << "run folder: " << folder.path().string() << ", " << run.runtime.threads()
-            << " threads\n";
+            << "run folder: " << folder.path().string() << ", " << run.runtime.description()
+            << '\n';
 }
 
 // Throws ConfigError where options given on the command line are not those the run began with.

@@ -52,7 +52,9 @@ class DeviceTraining : public testing::Test {
 TEST_F(DeviceTraining, GoesAsOnTheCpu) {
   const Arguments slowly = {"--lr", "0.001"};
   ASSERT_TRUE(succeeds(run_program("msd-train", arguments("cpu", slowly))));
-  ASSERT_TRUE(succeeds(train("cuda", slowly)));
+  const ProgramResult result = train("cuda", slowly);
+  ASSERT_TRUE(succeeds(result));
+  EXPECT_NE(result.out.find("cuda:0 (emulated device)"), std::string::npos);
   Differences differences;
   const std::map<std::string, Tensor> actual = latest("cuda");
   for (const auto& [name, tensor] : latest("cpu")) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
@@ -163,6 +164,29 @@ TEST_F(TrainingGraphTest, GraphsOfTwoSizesShareANetwork) {
   test::train(runtime_, alone, large, 1, 0.1);
   test::train(runtime_, alone, small, 1, 0.1);
   EXPECT_TRUE(test::identical(test::state_of(shared), test::state_of(alone)));
+}
+
+// From the end of the flat gradient to its start, each element once and with its last value.
+TEST_F(TrainingGraphTest, AnnouncesGradientsThatAreFinal) {
+  Network network = load(DType::f32);
+  TrainingGraph graph(runtime_, network, batch_.size(), {1.0, 1.0});
+  test::put_batch(graph, batch_);
+  graph.run();
+  network.parameters().gradients().copy_from(
+      Tensor::zeros(host_allocator(), {network.parameters().flat_elems()}, DType::f32));
+  const auto gradient = network.parameters().gradients().span<float>();
+  std::vector<float> announced(gradient.size());
+  std::int64_t end = network.parameters().flat_elems(), ranges = 0;
+  graph.run_ops([&](std::int64_t first, std::int64_t last) {
+    EXPECT_EQ(last, end);
+    EXPECT_LT(first, last);
+    std::copy(gradient.begin() + first, gradient.begin() + last, announced.begin() + first);
+    end = first;
+    ++ranges;
+  });
+  EXPECT_EQ(end, 0);
+  EXPECT_GT(ranges, 10);  // layer by layer, not all at once
+  EXPECT_TRUE(std::equal(gradient.begin(), gradient.end(), announced.begin()));
 }
 
 TEST_F(TrainingGraphTest, InputLabelsAndLogitsHaveTheirShapes) {
