@@ -88,6 +88,21 @@ struct LossProblem {
   Operand<std::int32_t> labels;
 };
 
+// More rows than a block has threads to add their losses with.
+TYPED_TEST(SoftmaxCrossEntropy, AddsTheLossesOfManyRows) {
+  LossProblem<TypeParam> p({700, 2});
+  const double loss = p.reference_loss(p.logits.doubles());
+  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
+    p.dlogits.poison();
+    p.loss.poison();
+    const SoftmaxCrossEntropyArgs args = p.args();
+    softmax_cross_entropy(context, {&args, 1});
+    outputs.keep("loss", p.loss);
+    // Losses below 11, each with the error of its exponentials.
+    return compare("loss", p.loss, std::vector<double>{loss}, {20 * eps<TypeParam>(), 0.0});
+  }));
+}
+
 TYPED_TEST(SoftmaxCrossEntropy, MatchesTheReference) {
   for (const Shape& shape : kShapes) {
     for (const Gap gap : kGaps) {
