@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The CUDA bodies at the shapes of net A (CIFAR, batch 64 and 256) and of ImageNet's branches:
-//   cuda/<op>/<type>/<shape>/sets:<1|0>
+//   cuda/<op>/<type>/<shape>/sets:<1|0>, and for convolutions, where the plugin opens,
+//   cuda/<op>/<type>/<shape>/<cudnn|cublaslt>/sets:<1|0>
 // Timed with CUDA events. sets:1 works on one set of operands, which stays in L2 where it fits;
 // sets:0 cycles through so many that they do not. Bytes are those the formula needs, each operand
 // once a pass. of_copy: bytes/s as a share of a device-to-device copy's of 1 GiB, the memory's
@@ -27,8 +28,16 @@ const char* name(Conv op) {
                                      : "conv_backward_weight";
 }
 
-void convolution(benchmark::State& state, Conv op, const ConvShape& s, DType dtype, bool tf32) {
+const msd::cuda::PluginTable* plugin() {
+  static const msd::cuda::FoundPlugin found = msd::cuda::open_plugin();
+  return found.table;
+}
+
+/// algorithm: "" for handwritten.
+void convolution(benchmark::State& state, Conv op, const ConvShape& s, DType dtype, bool tf32,
+                 const std::string& algorithm) {
   Gpu gpu;
+  if (!algorithm.empty()) gpu.use(*plugin(), msd::message(name(op), "=", algorithm));
   gpu.allow_tf32(tf32);
   const std::int64_t out = s.g.out_size(s.size), bytes_each = msd::size_bytes(dtype);
   // A 1x1 reads a prefix of a wider feature buffer, as in a network, and adds to its gradient.
@@ -54,7 +63,7 @@ void convolution(benchmark::State& state, Conv op, const ConvShape& s, DType dty
       msd::conv_backward_weight_workspace_bytes(s.g, s.n, s.size, s.size, dtype);
   const Memory workspace = random_memory(workspace_bytes / 4, DType::f32);
   const double mul_adds = static_cast<double>(y_rows * s.g.weight_elems());
-  measure(state, gpu, sets, bytes, mul_adds, [&](std::int64_t set) {
+  const auto run = [&](std::int64_t set) {
     const auto i = static_cast<std::size_t>(set);
     const View x_view{x[i].get(), dtype, s.n, s.size, s.size, s.g.cin, x_pitch};
     const View y_view{y[i].get(), dtype, s.n, out, out, s.g.cout, y_pitch};
@@ -69,7 +78,13 @@ void convolution(benchmark::State& state, Conv op, const ConvShape& s, DType dty
                                              s.g,    workspace.get(), workspace_bytes};
       msd::conv_backward_weight(gpu.context(), {&args, 1});
     }
-  });
+  };
+  run(0);
+  if (const std::string reason = gpu.why_not(); !reason.empty()) {
+    state.SkipWithError(reason.c_str());
+    return;
+  }
+  measure(state, gpu, sets, bytes, mul_adds, run);
 }
 
 struct NormShape {
@@ -169,8 +184,15 @@ const bool kRegistered = [] {
                                            "/", s.size, "x", s.size, "/n", s.n);
     for (const Conv op : {Conv::forward, Conv::backward_data, Conv::backward_weight}) {
       const auto one = [&](const char* type, DType dtype, bool tf32) {
-        add(msd::message(name(op), "/", type, "/", shape),
-            [=](benchmark::State& state) { convolution(state, op, s, dtype, tf32); });
+        const std::string title = msd::message(name(op), "/", type, "/", shape);
+        const auto by = [=](const std::string& algorithm) {
+          add(algorithm.empty() ? title : title + "/" + algorithm,
+              [=](benchmark::State& state) { convolution(state, op, s, dtype, tf32, algorithm); });
+        };
+        by("");
+        if (plugin() == nullptr) return;
+        by("cudnn");
+        if (s.g.kernel == 1 && s.g.stride == 1) by("cublaslt");
       };
       one("f32", DType::f32, false);
       one("tf32", DType::f32, true);

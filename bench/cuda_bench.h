@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/algorithms.h"
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/context.h"
 #include "kernels/error.h"
@@ -62,6 +63,8 @@ class Gpu {
   Gpu(const Gpu&) = delete;
   Gpu& operator=(const Gpu&) = delete;
   ~Gpu() {
+    chooser_.reset();
+    plugin_.reset();
     cudaFree(workspace_);
     cudaEventDestroy(start_);
     cudaEventDestroy(stop_);
@@ -71,6 +74,22 @@ class Gpu {
   ExecutionContext& context() { return context_; }
   cudaStream_t stream() const { return stream_; }
   void allow_tf32(bool allow) { cuda_.allow_tf32 = allow; }
+
+  /// From here on ops run as the policy says, with the plugin.
+  void use(const cuda::PluginTable& plugin, const std::string& policy) {
+    plugin_ = std::make_unique<cuda::PluginSession>(plugin, stream_);
+    chooser_ = std::make_unique<cuda::AlgorithmChooser>(cuda::parse_algorithm_policy(policy),
+                                                        plugin_.get(), nullptr);
+    cuda_.algorithms = chooser_.get();
+  }
+  /// Of the last use(): why a problem seen since had no plan; "" where all had.
+  std::string why_not() const {
+    if (chooser_ == nullptr) return "";
+    for (const auto& choice : chooser_->choices()) {
+      if (!choice.why_not.empty()) return choice.why_not;
+    }
+    return "";
+  }
 
   /// Seconds on the device of what `work` puts on the stream.
   template <typename Work>
@@ -89,6 +108,8 @@ class Gpu {
   cudaEvent_t start_ = nullptr, stop_ = nullptr;
   void* workspace_ = nullptr;
   cuda::Context cuda_;
+  std::unique_ptr<cuda::PluginSession> plugin_;
+  std::unique_ptr<cuda::AlgorithmChooser> chooser_;
   ExecutionContext context_;
 };
 

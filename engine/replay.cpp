@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/replay.h"
 
+#include "kernels/cuda/algorithms.h"
 #include "kernels/cuda/context.h"
 
 namespace msd {
@@ -8,6 +9,13 @@ namespace msd {
 void Replay::run() {
   cuda::Stream* stream = runtime_->stream();
   if (stream == nullptr || stream->context().blocking) {
+    calls_();
+    return;
+  }
+  // Algorithms are measured in a run of their own, as nothing can be within a capture.
+  const cuda::AlgorithmChooser* chooser = stream->context().algorithms;
+  if (!graph_ && !measured_ && chooser != nullptr && chooser->wants_run_before_capture()) {
+    measured_ = true;
     calls_();
     return;
   }

@@ -23,6 +23,7 @@ class Replay {
   Runtime* runtime_ = nullptr;
   std::function<void()> calls_;
   cuda::Graph graph_;
+  bool measured_ = false;
 };
 
 }  // namespace msd

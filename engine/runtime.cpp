@@ -5,6 +5,7 @@
 #include <charconv>
 #include <thread>
 
+#include "engine/algorithms.h"
 #include "engine/device_allocator.h"
 #include "kernels/cuda/context.h"
 #include "kernels/cuda/device.h"
@@ -70,6 +71,23 @@ std::string Runtime::description() const {
   if (device_.type == DeviceType::cpu) return threads;
   const std::string name = cuda::devices().at(static_cast<std::size_t>(device_.index)).name;
   return message("cuda:", device_.index, " (", name, "), ", threads);
+}
+
+Runtime::~Runtime() = default;
+
+void Runtime::set_algorithms(std::string_view policy_text,
+                             const std::function<void(const std::string&)>& warn) {
+  const cuda::AlgorithmPolicy policy = cuda::parse_algorithm_policy(policy_text);
+  if (stream_ == nullptr) {
+    throw ConfigError(message("--algorithms ", policy_text, " needs --device cuda"));
+  }
+  stream_->context().algorithms = nullptr;
+  algorithms_.reset();
+  if (!policy.needs_plugin()) return;  // the handwritten kernels throughout
+  const auto devices = cuda::devices();
+  algorithms_ = std::make_unique<Algorithms>(
+      policy, *stream_, devices.at(static_cast<std::size_t>(device_.index)).name, warn);
+  stream_->context().algorithms = &algorithms_->chooser();
 }
 
 void Runtime::set_allow_tf32(bool allow) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,6 +12,8 @@
 #include "kernels/ops.h"
 
 namespace msd {
+
+class Algorithms;
 
 struct DeviceSpec {
   DeviceType type = DeviceType::cpu;
@@ -29,6 +32,7 @@ class Runtime {
   explicit Runtime(int threads = 1, DeviceSpec device = {});
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
+  ~Runtime();
 
   DeviceSpec device() const { return device_; }
   ExecutionContext& context() { return context_; }
@@ -44,6 +48,12 @@ class Runtime {
   cuda::Stream* stream() { return stream_.get(); }
   /// Whether f32 products may round their factors to tf32; on CUDA only.
   void set_allow_tf32(bool allow);
+  /// On CUDA, which algorithms ops run: see cuda::parse_algorithm_policy. Made for one thread's ops
+  /// that follow; graphs captured before keep theirs. `warn` is told of what is not as asked, and
+  /// may be called as long as the runtime lives. Throws ConfigError where the policy makes no sense
+  /// or can't be had, and on the CPU.
+  void set_algorithms(std::string_view policy,
+                      const std::function<void(const std::string&)>& warn = {});
   /// Until all ops so far are done.
   void synchronize();
 
@@ -51,6 +61,7 @@ class Runtime {
   DeviceSpec device_;
   cpu::ThreadPool pool_;
   std::unique_ptr<cuda::Stream> stream_;
+  std::unique_ptr<Algorithms> algorithms_;
   std::unique_ptr<Allocator> own_allocator_;
   Allocator* allocator_ = nullptr;
   ExecutionContext context_;

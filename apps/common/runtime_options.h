@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <iostream>
 #include <memory>
 #include <string>
 
@@ -13,6 +14,7 @@ namespace msd {
 struct RuntimeOptions {
   int threads = 0;
   std::string device = "cpu";
+  std::string algorithms = "default";
 
   void add_to(CLI::App& app) {
     app.add_option("--threads", threads, "CPU threads; 0: one a core")
@@ -22,11 +24,31 @@ struct RuntimeOptions {
     app.add_option("--device", device, "cpu, cuda or cuda:INDEX")
         ->capture_default_str()
         ->group("Execution");
+    algorithms_given_ =
+        app.add_option("--algorithms", algorithms,
+                       "on a GPU: default, fastest (measured once), deterministic, or "
+                       "OP=NAME,... of handwritten, cudnn, cublaslt, where they can")
+            ->capture_default_str()
+            ->group("Execution");
+    program_ = app.get_name();
   }
 
   std::unique_ptr<Runtime> make() const {
-    return std::make_unique<Runtime>(threads, parse_device(device));
+    auto runtime = std::make_unique<Runtime>(threads, parse_device(device));
+    apply(*runtime);
+    return runtime;
   }
+  /// Sets --algorithms up on a runtime; throws ConfigError where it can't be obeyed.
+  void apply(Runtime& runtime) const {
+    if (algorithms_given_ == nullptr || algorithms_given_->count() == 0) return;
+    runtime.set_algorithms(algorithms, [program = program_](const std::string& warning) {
+      std::cerr << program << ": warning: " << warning << '\n';
+    });
+  }
+
+ private:
+  const CLI::Option* algorithms_given_ = nullptr;
+  std::string program_;
 };
 
 }  // namespace msd

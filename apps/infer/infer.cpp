@@ -69,8 +69,9 @@ void infer(InferOptions& options) {
                                      : SamplePrinter::Style::none,
                         inputs.description.class_names);
   const Plan plan(*runtime, network, rule.exits, options.precision.activations());
-  const RunSettings settings = {rule,        inputs.description, options.precision,
-                                options.top, runtime->threads(), runtime->device()};
+  const RunSettings settings = {rule,           inputs.description, options.precision,
+                                options.top,    runtime->threads(), runtime->device(),
+                                options.runtime};
   Summary summary(network.architecture().exits(), rule.deadline_us);
   const auto start = std::chrono::steady_clock::now();
   run_samples(plan, *samples, settings, [&](std::int64_t i, const SampleResult& result) {

@@ -57,6 +57,7 @@ class Worker {
         session_(runtime_, plan, settings.description),
         times_(plan.stages()) {
     settings.precision.apply(runtime_);
+    settings.execution.apply(runtime_);
     if (settings.rule.kind == Kind::deadline) warm_up();
   }
 

@@ -8,6 +8,7 @@
 
 #include "apps/common/image_session.h"
 #include "apps/common/precision.h"
+#include "apps/common/runtime_options.h"
 #include "apps/infer/exit_rule.h"
 #include "apps/infer/samples.h"
 
@@ -34,6 +35,7 @@ struct RunSettings {
   int top = 5;
   int workers = 1;
   DeviceSpec device;
+  const RuntimeOptions& execution;
 };
 
 /// Classifies all samples at batch 1, `workers` at a time, each worker with a runtime of one thread

@@ -12,6 +12,7 @@
 //   (one block a tile of channels), dx.
 // Bytes: x and dy twice, dx once. 14 FLOPs an element. Never ran on a GPU yet.
 #include "kernels/cuda/batchnorm.cuh"
+#include "kernels/cuda/by_algorithm.h"
 #include "kernels/cuda/ops.h"
 
 namespace msd::cuda {
@@ -122,9 +123,7 @@ Backward<T> problem_of(const BatchNormBackwardArgs& args, void* share) {
           args.relu};
 }
 
-}  // namespace
-
-void batchnorm_backward(Context& context, std::span<const BatchNormBackwardArgs> group) {
+void handwritten(Context& context, std::span<const BatchNormBackwardArgs> group) {
   for (const auto& args : group) check_dtype("batchnorm_backward", args.x.dtype, ActivationTypes{});
   for_each_dtype(ActivationTypes{}, [&]<typename T>() {
     in_batches<Backward<T>>(
@@ -140,6 +139,12 @@ void batchnorm_backward(Context& context, std::span<const BatchNormBackwardArgs>
                       [](const Backward<T>& p) { return p.pointwise_grid.blocks(); });
         });
   });
+}
+
+}  // namespace
+
+void batchnorm_backward(Context& context, std::span<const BatchNormBackwardArgs> group) {
+  by_algorithm(context, group, handwritten);
 }
 
 }  // namespace msd::cuda

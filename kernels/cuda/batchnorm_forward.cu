@@ -12,6 +12,7 @@
 // Bytes: x twice, y once. 8 FLOPs an element. Scalar loads, neighbouring threads on neighbouring
 // channels: whether 16-byte ones gain anything is to be measured. Never ran on a GPU yet.
 #include "kernels/cuda/batchnorm.cuh"
+#include "kernels/cuda/by_algorithm.h"
 #include "kernels/cuda/ops.h"
 
 namespace msd::cuda {
@@ -119,9 +120,7 @@ Forward<T> problem_of(const BatchNormForwardArgs& args, void* share) {
           args.epsilon};
 }
 
-}  // namespace
-
-void batchnorm_forward(Context& context, std::span<const BatchNormForwardArgs> group) {
+void handwritten(Context& context, std::span<const BatchNormForwardArgs> group) {
   for (const auto& args : group) check_dtype("batchnorm_forward", args.x.dtype, ActivationTypes{});
   for_each_dtype(ActivationTypes{}, [&]<typename T>() {
     in_batches<Forward<T>>(
@@ -137,6 +136,12 @@ void batchnorm_forward(Context& context, std::span<const BatchNormForwardArgs> g
                       [](const Forward<T>& p) { return p.pass.grid.blocks(); });
         });
   });
+}
+
+}  // namespace
+
+void batchnorm_forward(Context& context, std::span<const BatchNormForwardArgs> group) {
+  by_algorithm(context, group, handwritten);
 }
 
 }  // namespace msd::cuda

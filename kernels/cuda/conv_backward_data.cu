@@ -12,6 +12,7 @@
 // Bytes: dy once a channel tile (taps and phases again from L1/L2), w once a row tile, dx once
 //   (read and written with accumulate). FLOPs: 2*rows of dy*cout*taps*cin, three times as many
 //   tensor-core ones for f32. Never ran on a GPU yet.
+#include "kernels/cuda/by_algorithm.h"
 #include "kernels/cuda/conv_layout.h"
 #include "kernels/cuda/group.cuh"
 #include "kernels/cuda/implicit_gemm.cuh"
@@ -50,9 +51,7 @@ GemmProblem<T> problem_of(const ConvBackwardDataArgs& args, void*) {
           .accumulate = args.accumulate};
 }
 
-}  // namespace
-
-void conv_backward_data(Context& context, std::span<const ConvBackwardDataArgs> group) {
+void handwritten(Context& context, std::span<const ConvBackwardDataArgs> group) {
   for (const ConvBackwardDataArgs& args : group) check_dtype(kOp, args.dy.dtype, ConvTypes{});
   for_each_dtype(ConvTypes{}, [&]<typename T>() {
     in_batches<GemmProblem<T>>(
@@ -61,6 +60,12 @@ void conv_backward_data(Context& context, std::span<const ConvBackwardDataArgs> 
         problem_of<T>,
         [&](std::span<const GemmProblem<T>> problems) { implicit_gemm(context, problems); });
   });
+}
+
+}  // namespace
+
+void conv_backward_data(Context& context, std::span<const ConvBackwardDataArgs> group) {
+  by_algorithm(context, group, handwritten);
 }
 
 }  // namespace msd::cuda

@@ -17,6 +17,7 @@
 //   padding to eights and a pair of groups. Never ran on a GPU yet.
 #include <cstdint>
 
+#include "kernels/cuda/by_algorithm.h"
 #include "kernels/cuda/conv_layout.h"
 #include "kernels/cuda/group.cuh"
 #include "kernels/cuda/ops.h"
@@ -416,9 +417,7 @@ void run_all_tiles(const Context& context, std::span<const WeightGradient<T>> pr
   run<kMode, 3>(context, problems);
 }
 
-}  // namespace
-
-void conv_backward_weight(Context& context, std::span<const ConvBackwardWeightArgs> group) {
+void handwritten(Context& context, std::span<const ConvBackwardWeightArgs> group) {
   for (const ConvBackwardWeightArgs& args : group) check_dtype(kOp, args.x.dtype, ConvTypes{});
   for_each_dtype(ConvTypes{}, [&]<typename T>() {
     in_batches<WeightGradient<T>>(
@@ -454,6 +453,12 @@ void conv_backward_weight(Context& context, std::span<const ConvBackwardWeightAr
         launch_over(context, split_sum_kernel, problems, kSumThreads,
                     [](const SplitSum& p) { return ceil_div(p.elems(), kSumThreads / p.slots); });
       });
+}
+
+}  // namespace
+
+void conv_backward_weight(Context& context, std::span<const ConvBackwardWeightArgs> group) {
+  by_algorithm(context, group, handwritten);
 }
 
 }  // namespace msd::cuda

@@ -12,6 +12,7 @@
 // Bytes: x once a channel tile (taps again from L1/L2), w once a row tile, y once.
 //   FLOPs: 2*rows*cout*taps*cin, three times as many tensor-core ones for f32. Never ran on a GPU
 //   yet.
+#include "kernels/cuda/by_algorithm.h"
 #include "kernels/cuda/conv_layout.h"
 #include "kernels/cuda/group.cuh"
 #include "kernels/cuda/implicit_gemm.cuh"
@@ -50,9 +51,7 @@ GemmProblem<T> problem_of(const ConvForwardArgs& args, void*) {
           .accumulate = false};
 }
 
-}  // namespace
-
-void conv_forward(Context& context, std::span<const ConvForwardArgs> group) {
+void handwritten(Context& context, std::span<const ConvForwardArgs> group) {
   for (const ConvForwardArgs& args : group) check_dtype(kOp, args.x.dtype, ConvTypes{});
   for_each_dtype(ConvTypes{}, [&]<typename T>() {
     in_batches<GemmProblem<T>>(
@@ -60,6 +59,12 @@ void conv_forward(Context& context, std::span<const ConvForwardArgs> group) {
         problem_of<T>,
         [&](std::span<const GemmProblem<T>> problems) { implicit_gemm(context, problems); });
   });
+}
+
+}  // namespace
+
+void conv_forward(Context& context, std::span<const ConvForwardArgs> group) {
+  by_algorithm(context, group, handwritten);
 }
 
 }  // namespace msd::cuda

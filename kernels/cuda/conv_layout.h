@@ -20,4 +20,10 @@ inline int narrowed(const char* op, std::int64_t size) {
   return static_cast<int>(size);
 }
 
+struct Context;
+struct Problem;
+/// Writes a convolution's packed weights (f32 or bf16) as [cout][kernel][kernel][cin] to `dense`.
+void unpack_weights(const Context& context, const Problem& problem, const void* packed,
+                    void* dense);
+
 }  // namespace msd::cuda

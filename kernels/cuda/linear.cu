@@ -11,6 +11,7 @@
 //   Backward: a block has 8 x 32 elements of dw or dx, lanes on neighbouring channels.
 // Bytes: each operand once where L2 serves the repeats (w once per 4 rows, x once per 4 outputs).
 // FLOPs: 2*rows*in*out a product. Never ran on a GPU yet.
+#include "kernels/cuda/by_algorithm.h"
 #include "kernels/cuda/group.cuh"
 #include "kernels/cuda/ops.h"
 #include "kernels/error.h"
@@ -210,9 +211,7 @@ Backward<T> backward_of(const LinearBackwardArgs& args, void*) {
           args.accumulate};
 }
 
-}  // namespace
-
-void linear_forward(Context& context, std::span<const LinearForwardArgs> group) {
+void handwritten_forward(Context& context, std::span<const LinearForwardArgs> group) {
   for (const auto& args : group) check_dtype("linear_forward", args.x.dtype, ActivationTypes{});
   for_each_dtype(ActivationTypes{}, [&]<typename T>() {
     in_batches<Forward<T>>(
@@ -229,7 +228,7 @@ void linear_forward(Context& context, std::span<const LinearForwardArgs> group) 
   });
 }
 
-void linear_backward(Context& context, std::span<const LinearBackwardArgs> group) {
+void handwritten_backward(Context& context, std::span<const LinearBackwardArgs> group) {
   for (const auto& args : group) check_dtype("linear_backward", args.x.dtype, ActivationTypes{});
   for_each_dtype(ActivationTypes{}, [&]<typename T>() {
     in_batches<Backward<T>>(
@@ -241,6 +240,16 @@ void linear_backward(Context& context, std::span<const LinearBackwardArgs> group
                       [](const Backward<T>& p) { return p.weight_blocks() + p.input_blocks(); });
         });
   });
+}
+
+}  // namespace
+
+void linear_forward(Context& context, std::span<const LinearForwardArgs> group) {
+  by_algorithm(context, group, handwritten_forward);
+}
+
+void linear_backward(Context& context, std::span<const LinearBackwardArgs> group) {
+  by_algorithm(context, group, handwritten_backward);
 }
 
 }  // namespace msd::cuda

@@ -38,6 +38,7 @@ void Stream::wait(const Event&) { throw_absent(); }
 void Stream::synchronize() { throw_absent(); }
 Graph Stream::capture(const std::function<void()>&) { throw_absent(); }
 void Stream::launch(const Graph&) { throw_absent(); }
+double Stream::time_ms(const std::function<void()>&) { throw_absent(); }
 std::int64_t free_memory_bytes() { throw_absent(); }
 ProfilerRange::ProfilerRange(const char*) {}
 ProfilerRange::~ProfilerRange() = default;

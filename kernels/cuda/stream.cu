@@ -10,6 +10,7 @@
 namespace msd::cuda {
 namespace {
 
+// A function, as nvcc 13 loses its way with a lambda as a template's argument.
 void destroy_template(cudaGraph_t graph) noexcept { cudaGraphDestroy(graph); }
 using GraphTemplate = UniqueHandle<cudaGraph_t, destroy_template>;
 
@@ -109,9 +110,12 @@ void Stream::synchronize() { MSD_CUDA_CHECK(cudaStreamSynchronize(handle_.get())
 Graph Stream::capture(const std::function<void()>& submit) {
   MSD_CUDA_CHECK(cudaStreamBeginCapture(handle_.get(), cudaStreamCaptureModeRelaxed));
   cudaGraph_t captured = nullptr;
+  context_.capturing = true;
   try {
     submit();
+    context_.capturing = false;
   } catch (...) {
+    context_.capturing = false;
     cudaStreamEndCapture(handle_.get(), &captured);
     const GraphTemplate abandoned(captured);
     throw;
@@ -125,6 +129,22 @@ Graph Stream::capture(const std::function<void()>& submit) {
 
 void Stream::launch(const Graph& graph) {
   MSD_CUDA_CHECK(cudaGraphLaunch(graph.get(), handle_.get()));
+}
+
+double Stream::time_ms(const std::function<void()>& submit) {
+  const auto make = [] {
+    cudaEvent_t event = nullptr;
+    MSD_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDefault));
+    return UniqueHandle<CUevent_st*, destroy_event>(event);
+  };
+  const auto before = make(), after = make();
+  MSD_CUDA_CHECK(cudaEventRecord(before.get(), handle_.get()));
+  submit();
+  MSD_CUDA_CHECK(cudaEventRecord(after.get(), handle_.get()));
+  MSD_CUDA_CHECK(cudaEventSynchronize(after.get()));
+  float milliseconds = 0.0f;
+  MSD_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, before.get(), after.get()));
+  return static_cast<double>(milliseconds);
 }
 
 std::int64_t free_memory_bytes() {

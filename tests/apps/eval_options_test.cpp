@@ -81,11 +81,13 @@ std::vector<OptionRow> EvalOptionsTest::execution_rows() {
   const auto batch = [](const std::string& images) {
     return Arguments{"--threads", "1", "--batch-size", images};
   };
-  return {raises("--threads", threads, 2, {"--threads", "1"}, {"--threads", "3"}),
-          changes("--precision", said_, untimed_, untimed_ + Arguments{"--precision", "bf16"}),
-          changes("--dtype", said_, untimed_, untimed_ + Arguments{"--dtype", "tf32"}),
-          raises("--batch-size", memory, 4096, batch("1"), batch("110")),
-          changes("--device", said_, untimed_, untimed_ + Arguments{"--device", "cuda:99"})};
+  return {
+      raises("--threads", threads, 2, {"--threads", "1"}, {"--threads", "3"}),
+      changes("--precision", said_, untimed_, untimed_ + Arguments{"--precision", "bf16"}),
+      changes("--dtype", said_, untimed_, untimed_ + Arguments{"--dtype", "tf32"}),
+      raises("--batch-size", memory, 4096, batch("1"), batch("110")),
+      changes("--device", said_, untimed_, untimed_ + Arguments{"--device", "cuda:99"}),
+      changes("--algorithms", said_, untimed_, untimed_ + Arguments{"--algorithms", "fastest"})};
 }
 
 TEST_F(EvalOptionsTest, EveryOneMatters) {

@@ -134,7 +134,8 @@ std::vector<OptionRow> InferOptionsTest::output_rows() {
           changes("--json", first_letter, test_, test_ + Arguments{"--json"}),
           changes("--verbose", lines_, all, all + Arguments{"--verbose"}),
           raises("--threads", threads, 2, {"--threads", "1"}, {"--threads", "4"}),
-          changes("--device", said_, test_, test_ + Arguments{"--device", "cuda:99"})};
+          changes("--device", said_, test_, test_ + Arguments{"--device", "cuda:99"}),
+          changes("--algorithms", said_, test_, test_ + Arguments{"--algorithms", "fastest"})};
 }
 
 TEST_F(InferOptionsTest, EveryOneMatters) {

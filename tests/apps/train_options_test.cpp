@@ -155,6 +155,8 @@ std::vector<OptionRow> TrainOptions::run_rows() {
           raises("--workers", threads, 2, run({"--workers", "0"}), run({"--workers", "3"})),
           changes("--device", answer, run({"--run-dir", path("none"), "--device", "cpu:1"}),
                   run({"--run-dir", path("none"), "--device", "cuda:99"})),
+          changes("--algorithms", answer, run(),
+                  run({"--run-dir", path("none"), "--algorithms", "fastest"})),
           changes("--run-dir", folder_made, run({"--run-dir", path("there")}),
                   run({"--run-dir", path("here")})),
           changes("--log-interval", answer, run({"--run-dir", path("none"), "--lr", "1e30"}),

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+// Packed weights back to [cout][tap][cin], which libraries read: the reverse of conv_pack, of the
+//   same type, for either pass.
+// Accumulation: none. Deterministic. Launch: blocks of 256 threads, an element a thread.
+// Bytes: weights once each way; they are in L2. A library pays for this in every run, and so it is
+//   part of what is measured. Never ran on a GPU yet.
+#include "kernels/cuda/conv_layout.h"
+#include "kernels/cuda/group.cuh"
+#include "kernels/cuda/problem.h"
+
+namespace msd::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+template <typename T>
+struct Unpacking {
+  const T* packed;
+  T* dense;
+  std::int64_t elems;
+  int cout, cin, taps, row_elems;
+  bool transposed;
+};
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads)
+    conv_unpack_kernel(const __grid_constant__ ProblemTable<Unpacking<T>> table) {
+  const BlockTask task = block_task(table);
+  const Unpacking<T>& p = table.problems[task.problem];
+  const std::int64_t at = std::int64_t{task.index} * kThreads + threadIdx.x;
+  if (at >= p.elems) return;
+  const std::int64_t in = at % p.cin, tap = at / p.cin % p.taps, out = at / p.cin / p.taps;
+  p.dense[at] = p.packed[p.transposed ? (tap * p.cin + in) * p.row_elems + out
+                                      : (tap * p.cout + out) * p.row_elems + in];
+}
+
+template <typename T>
+void unpack(const Context& context, const Problem& problem, const void* packed, void* dense) {
+  constexpr const char* kOp = "conv_unpack";
+  const bool transposed = problem.op == ChoosableOp::conv_backward_data;
+  const std::int64_t taps = problem.kernel * problem.kernel;
+  const Unpacking<T> one = {
+      static_cast<const T*>(packed),
+      static_cast<T*>(dense),
+      problem.cout * taps * problem.cin,
+      narrowed(kOp, problem.cout),
+      narrowed(kOp, problem.cin),
+      narrowed(kOp, taps),
+      narrowed(kOp, packed_row_elems(transposed ? problem.cout : problem.cin, problem.dtype)),
+      transposed};
+  launch_over(context, conv_unpack_kernel<T>, std::span<const Unpacking<T>>(&one, 1), kThreads,
+              [](const Unpacking<T>& p) { return ceil_div(p.elems, kThreads); });
+}
+
+}  // namespace
+
+void unpack_weights(const Context& context, const Problem& problem, const void* packed,
+                    void* dense) {
+  if (problem.dtype == DType::bf16) {
+    unpack<bfloat16>(context, problem, packed, dense);
+  } else {
+    unpack<float>(context, problem, packed, dense);
+  }
+}
+
+}  // namespace msd::cuda
