@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: MIT
-// The CUDA bodies at the shapes of net A (CIFAR, batch 64 and 256) and of ImageNet's branches:
-//   cuda/<op>/<type>/<shape>/sets:<1|0>
-// Timed with CUDA events. sets:1 works on one set of operands, which stays in L2 where it fits;
-// sets:0 cycles through so many that they do not. Bytes are those the formula needs, each operand
-// once a pass. of_copy: bytes/s as a share of a device-to-device copy's of 1 GiB, the memory's
-// roof. Without a GPU nothing is registered. Never ran on a GPU yet.
+// The convolutions and batch norms of nets A (cifar10-anytime10), D (cifar100-batch5) and E
+// (imagenet-k4) at batch 64, each distinct shape once, and SGD over the parameters of A and E:
+//   cuda/conv_<pass>/<net>/<k>x<k>[s<stride>]/<h>x<w>/<cin>to<cout>/<precision>/sets:<1|0>
+//   cuda/batchnorm_<pass>/<net>/<h>x<w>/<channels>/<type>/sets:<1|0>
+// Views have the pitches they have in the network. Timed with CUDA events. sets:1 works on one set
+// of operands, which stays in L2 where it fits; sets:0 cycles through so many that they do not.
+// Bytes are those the formula needs, each operand once a pass. of_copy: bytes/s as a share of a
+// device-to-device copy's of 1 GiB, the memory's roof. Never ran on a GPU yet.
 #include <cstdint>
+#include <set>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "bench/cuda_bench.h"
-#include "kernels/cuda/device.h"
+#include "kernels/error.h"
+#include "models/architecture.h"
 
 namespace msd::bench {
 namespace {
 
+constexpr std::int64_t kBatch = 64;
+
 struct ConvShape {
-  std::int64_t n, size;
+  std::int64_t size, x_channels;  // of the buffer whose slice x is
   ConvGeometry g;
+  bool image;  // x has no gradient
 };
 
 enum class Conv { forward, backward_data, backward_weight };
@@ -27,15 +36,16 @@ const char* name(Conv op) {
                                      : "conv_backward_weight";
 }
 
-void convolution(benchmark::State& state, Conv op, const ConvShape& s, DType dtype, bool tf32) {
+void convolution(benchmark::State& state, Conv op, const ConvShape& s, Precision precision) {
   Gpu gpu;
-  gpu.allow_tf32(tf32);
+  gpu.allow_tf32(precision == Precision::tf32);
+  const DType dtype = activations(precision);
   const std::int64_t out = s.g.out_size(s.size), bytes_each = msd::size_bytes(dtype);
-  // A 1x1 reads a prefix of a wider feature buffer, as in a network, and adds to its gradient.
-  const std::int64_t x_pitch = msd::row_pitch(s.g.kernel == 1 ? s.g.cin + 24 : s.g.cin, dtype);
+  const std::int64_t x_pitch = msd::row_pitch(s.x_channels, dtype);
   const std::int64_t y_pitch = msd::row_pitch(s.g.cout, dtype);
-  const std::int64_t x_rows = s.n * s.size * s.size, y_rows = s.n * out * out;
-  const bool accumulate = op == Conv::backward_data && s.g.kernel == 1;
+  const std::int64_t x_rows = kBatch * s.size * s.size, y_rows = kBatch * out * out;
+  // Features that several layers read collect their gradients.
+  const bool accumulate = op == Conv::backward_data && s.x_channels > s.g.cin;
   const std::int64_t bytes =
       bytes_each * (x_rows * s.g.cin * (accumulate ? 2 : 1) + y_rows * s.g.cout) +
       s.g.weight_elems() * (op == Conv::backward_weight ? 4 : bytes_each);
@@ -51,13 +61,13 @@ void convolution(benchmark::State& state, Conv op, const ConvShape& s, DType dty
   const msd::ConvPackArgs pack{weight.get(), packed.get(), s.g, pass, dtype};
   msd::conv_pack(gpu.context(), {&pack, 1});
   const std::int64_t workspace_bytes =
-      msd::conv_backward_weight_workspace_bytes(s.g, s.n, s.size, s.size, dtype);
+      msd::conv_backward_weight_workspace_bytes(s.g, kBatch, s.size, s.size, dtype);
   const Memory workspace = random_memory(workspace_bytes / 4, DType::f32);
   const double mul_adds = static_cast<double>(y_rows * s.g.weight_elems());
   measure(state, gpu, sets, bytes, mul_adds, [&](std::int64_t set) {
     const auto i = static_cast<std::size_t>(set);
-    const View x_view{x[i].get(), dtype, s.n, s.size, s.size, s.g.cin, x_pitch};
-    const View y_view{y[i].get(), dtype, s.n, out, out, s.g.cout, y_pitch};
+    const View x_view{x[i].get(), dtype, kBatch, s.size, s.size, s.g.cin, x_pitch};
+    const View y_view{y[i].get(), dtype, kBatch, out, out, s.g.cout, y_pitch};
     if (op == Conv::forward) {
       const msd::ConvForwardArgs args{x_view, packed.get(), nullptr, y_view, s.g, true};
       msd::conv_forward(gpu.context(), {&args, 1});
@@ -73,14 +83,15 @@ void convolution(benchmark::State& state, Conv op, const ConvShape& s, DType dty
 }
 
 struct NormShape {
-  std::int64_t n, size, c, pitch;
+  std::int64_t size, c, y_channels;  // of the buffer whose slice y is
 };
 
 enum class Norm { forward, backward, inference };
 
 void batchnorm(benchmark::State& state, Norm op, const NormShape& s, DType dtype) {
   Gpu gpu;
-  const std::int64_t rows = s.n * s.size * s.size, dense = msd::row_pitch(s.c, dtype);
+  const std::int64_t rows = kBatch * s.size * s.size, dense = msd::row_pitch(s.c, dtype),
+                     pitch = msd::row_pitch(s.y_channels, dtype);
   const std::int64_t bytes = rows * s.c * msd::size_bytes(dtype) *
                              (op == Norm::forward    ? 3
                               : op == Norm::backward ? 5
@@ -89,8 +100,8 @@ void batchnorm(benchmark::State& state, Norm op, const NormShape& s, DType dtype
   std::vector<Memory> x, dy, out;
   for (std::int64_t i = 0; i < sets; ++i) {
     x.push_back(random_memory(rows * dense, dtype));
-    dy.push_back(random_memory(rows * s.pitch, dtype));
-    out.push_back(random_memory(rows * s.pitch, dtype));
+    dy.push_back(random_memory(rows * pitch, dtype));
+    out.push_back(random_memory(rows * pitch, dtype));
   }
   const Memory channels = random_memory(8 * s.c, DType::f32);
   const auto channel = [&](std::int64_t which) {
@@ -98,9 +109,9 @@ void batchnorm(benchmark::State& state, Norm op, const NormShape& s, DType dtype
   };
   measure(state, gpu, sets, bytes, 0.0, [&](std::int64_t set) {
     const auto i = static_cast<std::size_t>(set);
-    const View in{x[i].get(), dtype, s.n, s.size, s.size, s.c, dense};
-    const View slice{out[i].get(), dtype, s.n, s.size, s.size, s.c, s.pitch};
-    const View gradient{dy[i].get(), dtype, s.n, s.size, s.size, s.c, s.pitch};
+    const View in{x[i].get(), dtype, kBatch, s.size, s.size, s.c, dense};
+    const View slice{out[i].get(), dtype, kBatch, s.size, s.size, s.c, pitch};
+    const View gradient{dy[i].get(), dtype, kBatch, s.size, s.size, s.c, pitch};
     if (op == Norm::forward) {
       const msd::BatchNormForwardArgs args{.x = in,
                                            .y = slice,
@@ -156,41 +167,55 @@ void sgd(benchmark::State& state, std::int64_t count) {
   });
 }
 
-const bool kRegistered = [] {
-  if (msd::cuda::devices().empty()) return false;
-  const ConvShape convolutions[] = {
-      {64, 32, {40, 6, 1, 1, 0}},    {64, 32, {6, 6, 3, 1, 1}},    {64, 16, {106, 24, 1, 1, 0}},
-      {64, 16, {24, 12, 3, 1, 1}},   {64, 8, {308, 48, 1, 1, 0}},  {64, 8, {96, 24, 3, 1, 1}},
-      {64, 8, {308, 128, 3, 2, 1}},  {64, 32, {3, 16, 3, 1, 1}},   {256, 32, {40, 6, 1, 1, 0}},
-      {64, 56, {64, 64, 1, 1, 0}},   {64, 56, {16, 16, 3, 1, 1}},  {64, 28, {64, 32, 3, 1, 1}},
-      {64, 14, {384, 256, 1, 1, 0}}, {64, 14, {256, 64, 3, 1, 1}}, {64, 224, {3, 64, 7, 2, 3}}};
-  for (const ConvShape& s : convolutions) {
-    const std::string shape = msd::message(s.g.cin, "x", s.g.cout, "k", s.g.kernel, "s", s.g.stride,
-                                           "/", s.size, "x", s.size, "/n", s.n);
-    for (const Conv op : {Conv::forward, Conv::backward_data, Conv::backward_weight}) {
-      const auto one = [&](const char* type, DType dtype, bool tf32) {
-        add(msd::message(name(op), "/", type, "/", shape),
-            [=](benchmark::State& state) { convolution(state, op, s, dtype, tf32); });
-      };
-      one("f32", DType::f32, false);
-      one("tf32", DType::f32, true);
-      one("bf16", DType::bf16, false);
+void add_convolutions(const std::string& net, const Architecture& architecture) {
+  std::set<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t>> seen;
+  for (const Operation& op : architecture.operations) {
+    if (op.kind != Operation::Kind::conv_bn_relu) continue;
+    const FeatureBuffer& in = architecture.buffers[static_cast<std::size_t>(op.input.buffer)];
+    const ConvShape s{in.size, in.channels, op.conv, op.input.buffer == 0};
+    if (!seen.emplace(s.size, s.g.cin, s.g.cout, s.g.kernel, s.g.stride).second) continue;
+    const std::string shape = message(net, "/", s.g.kernel, "x", s.g.kernel,
+                                      s.g.stride == 1 ? "" : message("s", s.g.stride), "/", s.size,
+                                      "x", s.size, "/", s.g.cin, "to", s.g.cout);
+    for (const Conv pass : {Conv::forward, Conv::backward_data, Conv::backward_weight}) {
+      if (pass == Conv::backward_data && s.image) continue;
+      for (const Precision precision : kPrecisions) {
+        add(message(name(pass), "/", shape, "/", name(precision)),
+            [=](benchmark::State& state) { convolution(state, pass, s, precision); });
+      }
     }
   }
-  const NormShape norms[] = {{64, 32, 6, 64}, {64, 16, 24, 24}, {64, 8, 48, 48}, {64, 56, 64, 64}};
-  for (const NormShape& s : norms) {
-    for (const DType dtype : {DType::f32, DType::bf16}) {
-      const auto one = [&](const char* op_name, Norm op) {
-        add(msd::message(op_name, "/", name(dtype), "/", s.c, "/", s.size, "x", s.size, "/n", s.n),
-            [=](benchmark::State& state) { batchnorm(state, op, s, dtype); });
+}
+
+void add_batchnorms(const std::string& net, const Architecture& architecture) {
+  std::set<std::tuple<std::int64_t, std::int64_t>> seen;
+  for (const Operation& op : architecture.operations) {
+    if (op.kind != Operation::Kind::conv_bn_relu) continue;
+    const FeatureBuffer& out = architecture.buffers[static_cast<std::size_t>(op.output.buffer)];
+    const NormShape s{out.size, op.output.channels, out.channels};
+    if (!seen.emplace(s.size, s.c).second) continue;
+    for (const DType dtype : {DType::bf16, DType::f32}) {
+      const auto one = [&](const char* op_name, Norm pass) {
+        add(message(op_name, "/", net, "/", s.size, "x", s.size, "/", s.c, "/", name(dtype)),
+            [=](benchmark::State& state) { batchnorm(state, pass, s, dtype); });
       };
       one("batchnorm_forward", Norm::forward);
       one("batchnorm_backward", Norm::backward);
       one("batchnorm_inference", Norm::inference);
     }
   }
+}
+
+[[maybe_unused]] const bool kRegistered = [] {
+  for (const auto& [net, preset_name] :
+       {std::pair{"A", "cifar10-anytime10"}, std::pair{"D", "cifar100-batch5"},
+        std::pair{"E", "imagenet-k4"}}) {
+    const Architecture architecture = make_architecture(preset(preset_name));
+    add_convolutions(net, architecture);
+    add_batchnorms(net, architecture);
+  }
   for (const std::int64_t count : {4839544, 23958440}) {  // nets A and E
-    add(msd::message("sgd/f32/", count), [=](benchmark::State& state) { sgd(state, count); });
+    add(message("sgd/f32/", count), [=](benchmark::State& state) { sgd(state, count); });
   }
   return true;
 }();
