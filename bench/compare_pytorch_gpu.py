@@ -152,10 +152,12 @@ class Peer:
     """PyTorch's side. torch is imported here, so that the rest works without it."""
 
     def __init__(self) -> None:
-        import torch
+        try:
+            import torch
 
-        import msdnet_torch
-
+            import msdnet_torch
+        except ImportError as error:
+            sys.exit(f"compare_pytorch_gpu: PyTorch and NumPy are needed: {error}")
         if not torch.cuda.is_available():
             sys.exit("compare_pytorch_gpu: PyTorch sees no GPU")
         torch.backends.cuda.matmul.allow_tf32 = False
