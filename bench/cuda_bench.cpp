@@ -12,7 +12,6 @@
 #include <string>
 #include <tuple>
 #include <utility>
-#include <vector>
 
 #include "bench/cuda_bench.h"
 #include "kernels/error.h"
@@ -50,11 +49,7 @@ void convolution(benchmark::State& state, Conv op, const ConvShape& s, Precision
       bytes_each * (x_rows * s.g.cin * (accumulate ? 2 : 1) + y_rows * s.g.cout) +
       s.g.weight_elems() * (op == Conv::backward_weight ? 4 : bytes_each);
   const std::int64_t sets = sets_of(state, bytes);
-  std::vector<Memory> x, y;
-  for (std::int64_t i = 0; i < sets; ++i) {
-    x.push_back(random_memory(x_rows * x_pitch, dtype));
-    y.push_back(random_memory(y_rows * y_pitch, dtype));
-  }
+  const Operands x(sets, x_rows * x_pitch, dtype), y(sets, y_rows * y_pitch, dtype);
   const Memory weight = random_memory(s.g.weight_elems(), DType::f32);
   const ConvPass pass = op == Conv::forward ? ConvPass::forward : ConvPass::backward_data;
   const Memory packed = random_memory(conv_packed_elems(s.g, pass), dtype);
@@ -64,10 +59,9 @@ void convolution(benchmark::State& state, Conv op, const ConvShape& s, Precision
       msd::conv_backward_weight_workspace_bytes(s.g, kBatch, s.size, s.size, dtype);
   const Memory workspace = random_memory(workspace_bytes / 4, DType::f32);
   const double mul_adds = static_cast<double>(y_rows * s.g.weight_elems());
-  measure(state, gpu, sets, bytes, mul_adds, [&](std::int64_t set) {
-    const auto i = static_cast<std::size_t>(set);
-    const View x_view{x[i].get(), dtype, kBatch, s.size, s.size, s.g.cin, x_pitch};
-    const View y_view{y[i].get(), dtype, kBatch, out, out, s.g.cout, y_pitch};
+  measure(state, gpu, sets, bytes, mul_adds, [&](std::int64_t i) {
+    const View x_view{x[i], dtype, kBatch, s.size, s.size, s.g.cin, x_pitch};
+    const View y_view{y[i], dtype, kBatch, out, out, s.g.cout, y_pitch};
     if (op == Conv::forward) {
       const msd::ConvForwardArgs args{x_view, packed.get(), nullptr, y_view, s.g, true};
       msd::conv_forward(gpu.context(), {&args, 1});
@@ -97,21 +91,16 @@ void batchnorm(benchmark::State& state, Norm op, const NormShape& s, DType dtype
                               : op == Norm::backward ? 5
                                                      : 2);
   const std::int64_t sets = sets_of(state, bytes);
-  std::vector<Memory> x, dy, out;
-  for (std::int64_t i = 0; i < sets; ++i) {
-    x.push_back(random_memory(rows * dense, dtype));
-    dy.push_back(random_memory(rows * pitch, dtype));
-    out.push_back(random_memory(rows * pitch, dtype));
-  }
+  const Operands x(sets, rows * dense, dtype), dy(sets, rows * pitch, dtype),
+      out(sets, rows * pitch, dtype);
   const Memory channels = random_memory(8 * s.c, DType::f32);
   const auto channel = [&](std::int64_t which) {
     return static_cast<float*>(channels.get()) + which * s.c;
   };
-  measure(state, gpu, sets, bytes, 0.0, [&](std::int64_t set) {
-    const auto i = static_cast<std::size_t>(set);
-    const View in{x[i].get(), dtype, kBatch, s.size, s.size, s.c, dense};
-    const View slice{out[i].get(), dtype, kBatch, s.size, s.size, s.c, pitch};
-    const View gradient{dy[i].get(), dtype, kBatch, s.size, s.size, s.c, pitch};
+  measure(state, gpu, sets, bytes, 0.0, [&](std::int64_t i) {
+    const View in{x[i], dtype, kBatch, s.size, s.size, s.c, dense};
+    const View slice{out[i], dtype, kBatch, s.size, s.size, s.c, pitch};
+    const View gradient{dy[i], dtype, kBatch, s.size, s.size, s.c, pitch};
     if (op == Norm::forward) {
       const msd::BatchNormForwardArgs args{.x = in,
                                            .y = slice,
@@ -148,18 +137,13 @@ void batchnorm(benchmark::State& state, Norm op, const NormShape& s, DType dtype
 void sgd(benchmark::State& state, std::int64_t count) {
   Gpu gpu;
   const std::int64_t sets = sets_of(state, 20 * count);
-  std::vector<Memory> weight, gradient, velocity;
-  for (std::int64_t i = 0; i < sets; ++i) {
-    for (auto* memory : {&weight, &gradient, &velocity}) {
-      memory->push_back(random_memory(count, DType::f32));
-    }
-  }
+  const Operands weight(sets, count, DType::f32), gradient(sets, count, DType::f32),
+      velocity(sets, count, DType::f32);
   const auto lr = random_memory(1, DType::f64);
-  measure(state, gpu, sets, 20 * count, 0.0, [&](std::int64_t set) {
-    const auto i = static_cast<std::size_t>(set);
-    const msd::SgdArgs args{.weight = weight[i].get(),
-                            .gradient = gradient[i].get(),
-                            .velocity = velocity[i].get(),
+  measure(state, gpu, sets, 20 * count, 0.0, [&](std::int64_t i) {
+    const msd::SgdArgs args{.weight = weight[i],
+                            .gradient = gradient[i],
+                            .velocity = velocity[i],
                             .count = count,
                             .lr = static_cast<const double*>(lr.get()),
                             .weight_decay = 1e-4};

@@ -7,12 +7,12 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/stream.h"
@@ -109,16 +109,19 @@ inline std::int64_t sets_of(const benchmark::State& state, std::int64_t bytes) {
   return state.range(0) == 1 ? 1 : std::max<std::int64_t>(2, kColdBytes / bytes + 1);
 }
 
-/// One operand of each set.
+/// One operand of each set, in one allocation.
 class Operands {
  public:
-  Operands(std::int64_t sets, std::int64_t elems, DType dtype) {
-    for (std::int64_t i = 0; i < sets; ++i) memory_.push_back(random_memory(elems, dtype));
+  Operands(std::int64_t sets, std::int64_t elems, DType dtype)
+      : bytes_each_(round_up(elems * size_bytes(dtype), 256)),
+        memory_(random_memory(sets * bytes_each_ / size_bytes(dtype), dtype)) {}
+  void* operator[](std::int64_t set) const {
+    return static_cast<std::byte*>(memory_.get()) + set * bytes_each_;
   }
-  void* operator[](std::int64_t set) const { return memory_[static_cast<std::size_t>(set)].get(); }
 
  private:
-  std::vector<Memory> memory_;
+  std::int64_t bytes_each_;
+  Memory memory_;
 };
 
 /// Registers cuda/NAME, which is skipped with an error where there is no GPU, as is any that

@@ -4,6 +4,7 @@
 #include <array>
 #include <exception>
 #include <random>
+#include <vector>
 
 #include "bench/cuda_bench.h"
 #include "kernels/cuda/device.h"
@@ -180,7 +181,8 @@ MatrixRate matrix_rate(Precision precision) {
 benchmark::internal::Benchmark* add_to_gpu(const std::string& name,
                                            std::function<void(benchmark::State&)> run) {
   const auto guarded = [run = std::move(run)](benchmark::State& state) {
-    if (cuda::devices().empty()) {
+    static const bool has_gpu = !cuda::devices().empty();
+    if (!has_gpu) {
       state.SkipWithError("needs a GPU, and the driver shows none");
       return;
     }

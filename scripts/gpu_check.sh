@@ -13,7 +13,7 @@
 #   compare   110  PyTorch on the same GPU, with what the engine aims at
 #   train      55  epochs in bf16 on CIFAR-10 where --cifar gives its binaries, else synthetic images
 #   report     30  registers, spills and tensor-core instructions of the kernels; needs no GPU
-#   --build DIR     has bin/ of a build of this tree at this path; the part build is left out
+#   --build DIR     has bin/ of a build made before; the part build is left out
 #   --packages DIR  .debs to unpack under build-gpu/, for a machine without Debian's packages;
 #                   --fetch-packages downloads them on one that has them
 #   --results DIR   for logs, JSON and tables; default build-gpu/results
@@ -33,6 +33,7 @@ declare -A limits=([build]=540 [tests]=100 [sanitize]=110 [bench]=120 [compare]=
 all_parts=(build tests sanitize bench compare train report)
 
 # Where part_* and what they call read them: each part runs in a shell of its own.
+export MSD_SOURCE_DIR=$PWD # for tests built at another path
 export build=build-gpu results=build-gpu/results packages="" cifar="" jobs limit
 prebuilt=no parts=() seconds=""
 while [ $# -gt 0 ]; do
@@ -144,8 +145,7 @@ bench_into() {
 
 part_bench() {
   local status=0
-  bench_into networks '^cuda/(train_step|evaluate|exit1)/' --benchmark_repetitions=3 \
-    --benchmark_min_time=0.1 --benchmark_report_aggregates_only=true || status=1
+  bench_into networks '^cuda/(train_step|evaluate|exit1)/' || status=1
   cat "$results/networks.md"
   bench_into kernels '^cuda/[^/]+/[AE]/.*/bf16/.*sets:0' --benchmark_min_time=0.01 || status=1
   say "   kernels: $results/kernels.md"

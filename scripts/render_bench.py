@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ UNIT_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
 RATES = ("of_copy", "x_floor", "floor_ms", "images/s", "bytes/s", "FLOP/s", "bytes_per_second",
          "GFMA/s", "items_per_second")
 FALLBACK_ROOFS = ("bytes/s", "bytes_per_second", "GFMA/s")
-SUFFIXES = ("/manual_time", "/real_time")
+SUFFIX = re.compile(r"(/iterations:\d+)?(/manual_time|/real_time)?$")
 
 
 @dataclass
@@ -52,10 +53,7 @@ def read(report: dict[str, Any]) -> tuple[list[Row], list[str]]:
         times = [e["real_time"] * UNIT_US[e.get("time_unit", "ns")] for e in entries]
         counters = {key: median(e[key] for e in entries)
                     for key in RATES if all(isinstance(e.get(key), (int, float)) for e in entries)}
-        short = name
-        for suffix in SUFFIXES:
-            short = short.removesuffix(suffix)
-        rows.append(Row(short, median(times), counters, label=entries[0].get("label", "")))
+        rows.append(Row(SUFFIX.sub("", name), median(times), counters, label=entries[0].get("label", "")))
     set_shares(rows)
     return rows, failed
 
