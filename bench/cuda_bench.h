@@ -57,7 +57,7 @@ class Gpu {
  private:
   static cudaEvent_t timing_event() {
     cudaEvent_t event = nullptr;
-    MSD_CUDA_CHECK(cudaEventCreate(&event));
+    MSD_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDefault));
     return event;
   }
 
