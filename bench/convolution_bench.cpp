@@ -9,13 +9,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "bench/bench_options.h"
+#include "bench/floats.h"
 #include "kernels/cpu/op_table.h"
 
 namespace {
@@ -23,27 +21,10 @@ namespace {
 using msd::ConvGeometry;
 using msd::ConvPass;
 using msd::DType;
+using msd::Floats;
 using msd::View;
 
 constexpr std::int64_t kColdBytes = 128 << 20;
-
-class Floats {
- public:
-  explicit Floats(std::int64_t count)
-      : data_(static_cast<float*>(
-            std::aligned_alloc(64, static_cast<std::size_t>(msd::round_up(count * 4 + 4, 64))))) {
-    static std::mt19937 engine(7);
-    std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
-    for (std::int64_t i = 0; i < count; ++i) data_.get()[i] = uniform(engine);
-  }
-  float* data() { return data_.get(); }
-
- private:
-  struct Free {
-    void operator()(float* p) const { std::free(p); }
-  };
-  std::unique_ptr<float, Free> data_;
-};
 
 struct Shape {
   std::int64_t n, size;

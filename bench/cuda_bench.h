@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
 // What the benchmarks of the CUDA bodies share: a GPU with a stream, operands in its memory, timing
-// with CUDA events.
+// with CUDA events, and the roofs of its memory and matrix units.
 #pragma once
 
 #include <benchmark/benchmark.h>
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <random>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "kernels/cuda/algorithms.h"
 #include "kernels/cuda/check.h"
-#include "kernels/cuda/context.h"
-#include "kernels/error.h"
+#include "kernels/cuda/stream.h"
 #include "kernels/ops.h"
 
 namespace msd::bench {
@@ -28,59 +28,27 @@ struct Free {
 };
 using Memory = std::unique_ptr<void, Free>;
 
-/// Device memory of random floats, or of random bf16 (whose bits are a float's upper half).
-inline Memory random_memory(std::int64_t elems, DType dtype) {
-  static std::mt19937 engine(7);
-  std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
-  std::vector<float> values(static_cast<std::size_t>(elems));
-  for (float& value : values) value = uniform(engine);
-  const std::int64_t bytes = elems * size_bytes(dtype);
-  if (dtype == DType::bf16) {
-    auto* halves = reinterpret_cast<std::uint16_t*>(values.data());
-    for (std::int64_t i = 0; i < elems; ++i) halves[i] = halves[2 * i + 1];
-  }
-  void* memory = nullptr;
-  MSD_CUDA_CHECK(cudaMalloc(&memory, static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1))));
-  MSD_CUDA_CHECK(
-      cudaMemcpy(memory, values.data(), static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice));
-  return Memory(memory);
-}
+/// Device memory of random floats, or of random bf16; one block of 4 MiB, repeated.
+Memory random_memory(std::int64_t elems, DType dtype);
 
+/// GPU 0: a stream with the workspace of the ops, and a stop-watch on it.
 class Gpu {
  public:
-  Gpu() {
-    MSD_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    MSD_CUDA_CHECK(cudaEventCreate(&start_));
-    MSD_CUDA_CHECK(cudaEventCreate(&stop_));
-    MSD_CUDA_CHECK(cudaMalloc(&workspace_, cuda::kWorkspaceBytes));
-    MSD_CUDA_CHECK(
-        cudaDeviceGetAttribute(&cuda_.multiprocessors, cudaDevAttrMultiProcessorCount, 0));
-    cuda_.stream = stream_;
-    cuda_.workspace = workspace_;
+  Gpu() : stream_(0), start_(timing_event()), stop_(timing_event()) {
     context_.device = DeviceType::cuda;
-    context_.cuda = &cuda_;
-  }
-  Gpu(const Gpu&) = delete;
-  Gpu& operator=(const Gpu&) = delete;
-  ~Gpu() {
-    chooser_.reset();
-    plugin_.reset();
-    cudaFree(workspace_);
-    cudaEventDestroy(start_);
-    cudaEventDestroy(stop_);
-    cudaStreamDestroy(stream_);
+    context_.cuda = &stream_.context();
   }
 
   ExecutionContext& context() { return context_; }
-  cudaStream_t stream() const { return stream_; }
-  void allow_tf32(bool allow) { cuda_.allow_tf32 = allow; }
+  CUstream_st* stream() { return stream_.context().stream; }
+  void allow_tf32(bool allow) { stream_.context().allow_tf32 = allow; }
 
   /// From here on ops run as the policy says, with the plugin.
   void use(const cuda::PluginTable& plugin, const std::string& policy) {
     plugin_ = std::make_unique<cuda::PluginSession>(plugin, stream_);
     chooser_ = std::make_unique<cuda::AlgorithmChooser>(cuda::parse_algorithm_policy(policy),
                                                         plugin_.get(), nullptr);
-    cuda_.algorithms = chooser_.get();
+    stream_.context().algorithms = chooser_.get();
   }
   /// Of the last use(): why a problem seen since had no plan; "" where all had.
   std::string why_not() const {
@@ -94,42 +62,48 @@ class Gpu {
   /// Seconds on the device of what `work` puts on the stream.
   template <typename Work>
   double seconds(Work work) {
-    MSD_CUDA_CHECK(cudaEventRecord(start_, stream_));
+    MSD_CUDA_CHECK(cudaEventRecord(start_.get(), stream()));
     work();
-    MSD_CUDA_CHECK(cudaEventRecord(stop_, stream_));
-    MSD_CUDA_CHECK(cudaEventSynchronize(stop_));
+    MSD_CUDA_CHECK(cudaEventRecord(stop_.get(), stream()));
+    MSD_CUDA_CHECK(cudaEventSynchronize(stop_.get()));
     float milliseconds = 0.0f;
-    MSD_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, start_, stop_));
+    MSD_CUDA_CHECK(cudaEventElapsedTime(&milliseconds, start_.get(), stop_.get()));
     return static_cast<double>(milliseconds) * 1e-3;
   }
 
  private:
-  cudaStream_t stream_ = nullptr;
-  cudaEvent_t start_ = nullptr, stop_ = nullptr;
-  void* workspace_ = nullptr;
-  cuda::Context cuda_;
+  static cudaEvent_t timing_event() {
+    cudaEvent_t event = nullptr;
+    MSD_CUDA_CHECK(cudaEventCreateWithFlags(&event, cudaEventDefault));
+    return event;
+  }
+
+  cuda::Stream stream_;
+  cuda::UniqueHandle<cudaEvent_t, cuda::destroy_event> start_, stop_;
   std::unique_ptr<cuda::PluginSession> plugin_;
   std::unique_ptr<cuda::AlgorithmChooser> chooser_;
   ExecutionContext context_;
 };
 
-/// Bytes a second, read and written, of a large copy: the median of 9.
-inline double copy_rate(Gpu& gpu) {
-  static double rate = 0.0;
-  if (rate > 0.0) return rate;
-  constexpr std::int64_t kBytes = 1 << 30;
-  const Memory from = random_memory(kBytes / 4, DType::f32),
-               to = random_memory(kBytes / 4, DType::f32);
-  std::vector<double> seconds;
-  for (int i = 0; i < 10; ++i) {
-    seconds.push_back(gpu.seconds([&] {
-      MSD_CUDA_CHECK(
-          cudaMemcpyAsync(to.get(), from.get(), kBytes, cudaMemcpyDeviceToDevice, gpu.stream()));
-    }));
-  }
-  std::sort(seconds.begin() + 1, seconds.end());  // the first is a warm-up
-  return rate = 2.0 * static_cast<double>(kBytes) / seconds[5];
+/// What the products of f32 and bf16 activations may round their factors to.
+enum class Precision : std::uint8_t { fp32, tf32, bf16 };
+inline constexpr Precision kPrecisions[] = {Precision::bf16, Precision::tf32, Precision::fp32};
+inline const char* name(Precision precision) {
+  return precision == Precision::fp32 ? "fp32" : precision == Precision::tf32 ? "tf32" : "bf16";
 }
+inline DType activations(Precision precision) {
+  return precision == Precision::bf16 ? DType::bf16 : DType::f32;
+}
+
+/// Bytes a second, read and written, of a copy of 1 GiB on the device: the median of 9, once a run.
+double copy_rate();
+
+/// Floating-point operations a second of a large matrix product: the median of 9, once a run.
+struct MatrixRate {
+  double flops_per_second = 0.0;
+  const char* source = "";  // cublas: 8192^3; or, where there is none, the op conv_forward
+};
+MatrixRate matrix_rate(Precision precision);
 
 /// Times work(set) over `sets` sets of operands of set_bytes each.
 template <typename Work>
@@ -146,7 +120,7 @@ void measure(benchmark::State& state, Gpu& gpu, std::int64_t sets, std::int64_t 
     return benchmark::Counter(amount, benchmark::Counter::kIsIterationInvariantRate);
   };
   state.counters["bytes/s"] = rate(static_cast<double>(bytes));
-  state.counters["of_copy"] = rate(static_cast<double>(bytes) / copy_rate(gpu));
+  state.counters["of_copy"] = rate(static_cast<double>(bytes) / copy_rate());
   if (mul_adds > 0.0) state.counters["FLOP/s"] = rate(2.0 * mul_adds);
 }
 
@@ -154,25 +128,29 @@ inline std::int64_t sets_of(const benchmark::State& state, std::int64_t bytes) {
   return state.range(0) == 1 ? 1 : std::max<std::int64_t>(2, kColdBytes / bytes + 1);
 }
 
-/// One operand of each set.
+/// One operand of each set, in one allocation.
 class Operands {
  public:
-  Operands(std::int64_t sets, std::int64_t elems, DType dtype) {
-    for (std::int64_t i = 0; i < sets; ++i) memory_.push_back(random_memory(elems, dtype));
+  Operands(std::int64_t sets, std::int64_t elems, DType dtype)
+      : bytes_each_(round_up(elems * size_bytes(dtype), 256)),
+        memory_(random_memory(sets * bytes_each_ / size_bytes(dtype), dtype)) {}
+  void* operator[](std::int64_t set) const {
+    return static_cast<std::byte*>(memory_.get()) + set * bytes_each_;
   }
-  void* operator[](std::int64_t set) const { return memory_[static_cast<std::size_t>(set)].get(); }
 
  private:
-  std::vector<Memory> memory_;
+  std::int64_t bytes_each_;
+  Memory memory_;
 };
 
-template <typename Run>
-void add(const std::string& name, Run run) {
-  benchmark::RegisterBenchmark(("cuda/" + name).c_str(), run)
-      ->ArgName("sets")
-      ->Arg(1)
-      ->Arg(0)
-      ->UseManualTime();
+/// Registers cuda/NAME, which is skipped with an error where there is no GPU, as is any that
+/// throws.
+benchmark::internal::Benchmark* add_to_gpu(const std::string& name,
+                                           std::function<void(benchmark::State&)> run);
+
+/// The same over warm and cold operands.
+inline void add(const std::string& name, std::function<void(benchmark::State&)> run) {
+  add_to_gpu(name, std::move(run))->ArgName("sets")->Arg(1)->Arg(0);
 }
 
 }  // namespace msd::bench

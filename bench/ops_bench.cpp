@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <random>
 #include <string>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "bench/bench_options.h"
+#include "bench/floats.h"
 #include "kernels/cpu/op_table.h"
 #include "kernels/error.h"
 
@@ -22,6 +22,7 @@ namespace {
 
 using msd::ConstView;
 using msd::DType;
+using msd::Floats;
 using msd::View;
 
 struct Cpu {
@@ -30,25 +31,6 @@ struct Cpu {
         context{msd::DeviceType::cpu, &pool, &msd::cpu::op_table(msd::cpu::default_isa())} {}
   msd::cpu::ThreadPool pool;
   msd::ExecutionContext context;
-};
-
-/// Random floats on a 64-byte boundary.
-class Floats {
- public:
-  explicit Floats(std::int64_t count, float low = -1.0f, float high = 1.0f)
-      : data_(static_cast<float*>(
-            std::aligned_alloc(64, static_cast<std::size_t>(msd::round_up(count * 4, 64))))) {
-    static std::mt19937 engine(7);
-    std::uniform_real_distribution<float> uniform(low, high);
-    for (std::int64_t i = 0; i < count; ++i) data_.get()[i] = uniform(engine);
-  }
-  float* data() { return data_.get(); }
-
- private:
-  struct Free {
-    void operator()(float* p) const { std::free(p); }
-  };
-  std::unique_ptr<float, Free> data_;
 };
 
 struct Shape {

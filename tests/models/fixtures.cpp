@@ -12,7 +12,11 @@
 namespace msd::test {
 namespace {
 
-std::filesystem::path source_dir() { return MSD_SOURCE_DIR; }
+/// Where the tests were built, unless they were carried elsewhere.
+std::filesystem::path source_dir() {
+  const char* carried = std::getenv("MSD_SOURCE_DIR");
+  return carried != nullptr ? carried : MSD_SOURCE_DIR;
+}
 
 nlohmann::json read_index() {
   return nlohmann::json::parse(read_text_file(source_dir() / "tests/fixtures/index.json"));
