@@ -45,7 +45,7 @@ class Gpu {
 
   /// From here on ops run as the policy says, with the plugin.
   void use(const cuda::PluginTable& plugin, const std::string& policy) {
-    plugin_ = std::make_unique<cuda::PluginSession>(plugin, stream_);
+    plugin_ = std::make_unique<cuda::PluginSession>(plugin, stream());
     chooser_ = std::make_unique<cuda::AlgorithmChooser>(cuda::parse_algorithm_policy(policy),
                                                         plugin_.get(), nullptr);
     stream_.context().algorithms = chooser_.get();

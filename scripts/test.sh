@@ -160,10 +160,13 @@ part_cuda() {
     -DMSD_CUDA_ARCHITECTURES=$cuda_architecture -DMSD_BUILD_TESTS=ON -DMSD_BUILD_BENCH=ON || return 1
   # Without a GPU this proves that all of it compiles and links.
   quietly build-cuda/build.log cmake --build build-cuda -j "$jobs" \
-    --target msd-train msd-eval msd-infer msd-bench kernels_cuda_test || return 1
-  build-cuda/bin/kernels_cuda_test >build-cuda/test.log 2>&1 ||
-    { tail -n 60 build-cuda/test.log && return 1; }
-  grep -E '^\[  (PASSED|SKIPPED) .*[0-9]+ tests?' build-cuda/test.log | sed 's/^/   /'
+    --target msd-train msd-eval msd-infer msd-bench kernels_cuda_test models_cuda_test || return 1
+  local binary
+  for binary in kernels_cuda_test models_cuda_test; do
+    "build-cuda/bin/$binary" >build-cuda/test.log 2>&1 ||
+      { tail -n 60 build-cuda/test.log && return 1; }
+    grep -E '^\[  (PASSED|SKIPPED) .*[0-9]+ tests?' build-cuda/test.log | sed "s/^/   $binary: /"
+  done
 }
 
 table="" failed=no

@@ -25,12 +25,12 @@ std::span<const std::string_view> algorithm_names(ChoosableOp op);
 
 struct AlgorithmPolicy {
   enum class Mode : std::uint8_t {
-    default_,       // default_algorithm() of each problem
+    heuristic,      // `default`: default_algorithm() of each problem
     fastest,        // measured, once for each problem
-    deterministic,  // as default_, among those that keep every promise of the ops' contracts
+    deterministic,  // as heuristic, among those that keep every promise of the ops' contracts
     fixed           // the named one where it has a plan for the problem, elsewhere handwritten
   };
-  Mode mode = Mode::default_;
+  Mode mode = Mode::heuristic;
   std::array<std::string_view, kChoosableOps> fixed = {};  // of each op; empty: handwritten
 
   /// Whether any problem may get an algorithm of the plugin.

@@ -29,6 +29,7 @@ std::string_view name(ChoosableOp op);
 /// that divides its address.
 struct OperandLayout {
   std::int64_t pitch = 0, alignment_bytes = 0;
+  // NOLINTNEXTLINE(modernize-use-nullptr): clang-tidy 14 and defaulted comparisons
   auto operator<=>(const OperandLayout&) const = default;
 };
 
@@ -44,8 +45,8 @@ struct Problem {
   OperandLayout dx;                         // linear_backward and batchnorm_backward
   std::int64_t weight_alignment_bytes = 0;  // of the weights as given, or their gradient
   bool bias = false, relu = false, accumulate = false, tf32 = false;
-  bool overlap = false;  // batchnorm_backward: dx is x or dy
-  auto operator<=>(const Problem&) const = default;
+  bool overlap = false;                              // batchnorm_backward: dx is x or dy
+  auto operator<=>(const Problem&) const = default;  // NOLINT(modernize-use-nullptr): likewise
 
   std::int64_t rows() const { return n * h * w; }
   std::int64_t out_rows() const { return n * out_h * out_w; }

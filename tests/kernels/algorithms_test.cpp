@@ -99,7 +99,7 @@ class AlgorithmChoice : public testing::Test {
 };
 
 TEST(AlgorithmPolicyText, IsParsed) {
-  EXPECT_EQ(parse_algorithm_policy("default").mode, Mode::default_);
+  EXPECT_EQ(parse_algorithm_policy("default").mode, Mode::heuristic);
   EXPECT_EQ(parse_algorithm_policy("fastest").mode, Mode::fastest);
   EXPECT_EQ(parse_algorithm_policy("deterministic").mode, Mode::deterministic);
   const AlgorithmPolicy fixed =
