@@ -38,7 +38,8 @@ class DeviceTest : public testing::Test {
         test::load_network(fixture_.config(), fixture_.state(), runtime.allocator(), DType::f32);
     Sgd sgd(runtime, network.parameters(), {});
     ExitCounter counter(runtime, exits_, classes_, kBatch, activations);
-    TrainingStep step(runtime, network, kBatch, std::vector<double>(static_cast<std::size_t>(exits_), 1.0), activations, sgd,
+    TrainingStep step(runtime, network, kBatch,
+                      std::vector<double>(static_cast<std::size_t>(exits_), 1.0), activations, sgd,
                       counter);
     for (int i = 0; i < steps; ++i) {
       test::put_batch(step.graph(), batches_[static_cast<std::size_t>(i)]);
