@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
 #include "engine/tensor.h"
 
+#include <cstring>
 #include <utility>
 
 namespace msd {
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(allocator_, other.allocator_);
+  std::swap(owner_, other.owner_);
   std::swap(data_, other.data_);
   std::swap(bytes_, other.bytes_);
   return *this;
 }
 
 Buffer::~Buffer() {
-  if (allocator_ != nullptr) allocator_->deallocate(data_, bytes_);
+  if (allocator_ != nullptr && owner_ == nullptr) allocator_->deallocate(data_, bytes_);
 }
 
 Tensor Tensor::empty(Allocator& allocator, std::vector<std::int64_t> shape, DType dtype) {
@@ -37,6 +39,33 @@ Tensor Tensor::zeros(Allocator& allocator, std::vector<std::int64_t> shape, DTyp
   return t;
 }
 
+Tensor Tensor::over(std::shared_ptr<Buffer> buffer, std::int64_t offset,
+                    std::vector<std::int64_t> shape, std::vector<std::int64_t> strides,
+                    DType dtype) {
+  MSD_CHECK(shape.size() == strides.size(), shape.size(), " dimensions but ", strides.size(),
+            " strides");
+  const std::int64_t available = buffer->size_bytes() / msd::size_bytes(dtype);
+  bool fits = offset >= 0 && offset <= available, empty = false;
+  std::int64_t last = offset;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    std::int64_t reach = 0;
+    fits = fits && shape[i] >= 0 && strides[i] >= 0;
+    empty = empty || shape[i] == 0;
+    if (shape[i] <= 1) continue;
+    fits = fits && !__builtin_mul_overflow(shape[i] - 1, strides[i], &reach) &&
+           !__builtin_add_overflow(last, reach, &last);
+  }
+  MSD_CHECK(fits && (empty || last < available), "a view reaches element ", last, " of ",
+            available);
+  Tensor t;
+  t.buffer_ = std::move(buffer);
+  t.offset_ = offset;
+  t.shape_ = std::move(shape);
+  t.strides_ = std::move(strides);
+  t.dtype_ = dtype;
+  return t;
+}
+
 Tensor Tensor::activation(Allocator& allocator, std::int64_t n, std::int64_t h, std::int64_t w,
                           std::int64_t c, DType dtype) {
   return empty(allocator, {n, h, w, row_pitch(c, dtype)}, dtype).slice(3, 0, c);
@@ -55,6 +84,26 @@ bool Tensor::is_contiguous() const {
     expected *= shape_[i];
   }
   return true;
+}
+
+Tensor Tensor::contiguous() const {
+  if (is_contiguous()) return *this;
+  MSD_CHECK(on_host(), "a packed copy of a tensor on a device");
+  Tensor packed = empty(host_allocator(), shape_, dtype_);
+  const auto bytes = static_cast<std::size_t>(msd::size_bytes(dtype_));
+  const auto* from = static_cast<const std::byte*>(data());
+  auto* to = static_cast<std::byte*>(packed.data());
+  std::vector<std::int64_t> index(shape_.size(), 0);
+  for (std::int64_t left = elems(), at = 0; left > 0; --left, to += bytes) {
+    std::memcpy(to, from + at * msd::size_bytes(dtype_), bytes);
+    for (std::size_t d = shape_.size(); d-- > 0;) {
+      at += strides_[d];
+      if (++index[d] < shape_[d]) break;
+      at -= strides_[d] * shape_[d];
+      index[d] = 0;
+    }
+  }
+  return packed;
 }
 
 Tensor Tensor::slice(std::int64_t axis, std::int64_t first, std::int64_t count) const {

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "engine/allocator.h"
@@ -11,13 +12,17 @@
 
 namespace msd {
 
-/// Bytes of one allocator, given back when the last owner lets go. Move-only.
+/// Bytes of one allocator, given back when the last owner lets go; or bytes of the host that belong
+/// to something else, such as a mapped file. Move-only.
 class Buffer {
  public:
   Buffer() = default;
   /// The allocator must outlive the buffer.
   Buffer(Allocator& allocator, std::int64_t bytes)
       : allocator_(&allocator), data_(allocator.allocate(bytes)), bytes_(bytes) {}
+  /// `bytes` at `data`, which `owner` keeps alive.
+  Buffer(std::shared_ptr<const void> owner, std::byte* data, std::int64_t bytes)
+      : allocator_(&host_allocator()), owner_(std::move(owner)), data_(data), bytes_(bytes) {}
   Buffer(Buffer&& other) noexcept { *this = std::move(other); }
   Buffer& operator=(Buffer&& other) noexcept;
   ~Buffer();
@@ -28,6 +33,7 @@ class Buffer {
 
  private:
   Allocator* allocator_ = nullptr;
+  std::shared_ptr<const void> owner_;  // of bytes that are not the allocator's
   void* data_ = nullptr;
   std::int64_t bytes_ = 0;
 };
@@ -39,6 +45,11 @@ class Tensor {
   /// Contiguous (row-major), contents arbitrary.
   static Tensor empty(Allocator& allocator, std::vector<std::int64_t> shape, DType dtype);
   static Tensor zeros(Allocator& allocator, std::vector<std::int64_t> shape, DType dtype);
+  /// A view of `buffer`: the first element at `offset`; offset and strides (none negative) in
+  /// elements. Throws ShapeError where an element would lie outside.
+  static Tensor over(std::shared_ptr<Buffer> buffer, std::int64_t offset,
+                     std::vector<std::int64_t> shape, std::vector<std::int64_t> strides,
+                     DType dtype);
   /// NHWC activation whose rows are padded to row_pitch(c, dtype).
   static Tensor activation(Allocator& allocator, std::int64_t n, std::int64_t h, std::int64_t w,
                            std::int64_t c, DType dtype);
@@ -53,6 +64,8 @@ class Tensor {
 
   /// Whether host code may touch the elements.
   bool on_host() const { return buffer_ == nullptr || buffer_->allocator()->on_host(); }
+  /// This tensor where it is contiguous; if not, a packed copy. On the host.
+  Tensor contiguous() const;
   /// This tensor where it is on the host; if not, a copy of it there, of the same layout.
   Tensor to_host() const;
   /// All elements from host memory; both contiguous, of one shape and type.

@@ -8,7 +8,8 @@
 
 namespace msd {
 
-enum class DType : std::uint8_t { f32, f64, bf16, u8, i32, i64 };
+/// f16 (IEEE 754 binary16) is a type of files only: no op takes it.
+enum class DType : std::uint8_t { f32, f64, bf16, f16, u8, i32, i64 };
 
 std::string_view name(DType dtype);
 std::int64_t size_bytes(DType dtype);
@@ -24,7 +25,7 @@ inline constexpr DType kDTypeOf<std::int32_t> = DType::i32;
 template <>
 inline constexpr DType kDTypeOf<std::int64_t> = DType::i64;
 
-/// Element i of an array of any type. Storing rounds to nearest (bf16: ties to even).
+/// Element i of an array of any type. Storing rounds to nearest (bf16 and f16: ties to even).
 double load_element(const void* data, DType dtype, std::int64_t i);
 void store_element(void* data, DType dtype, std::int64_t i, double value);
 

@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <limits>
+#include <memory>
 #include <numeric>
 #include <utility>
 #include <vector>
@@ -143,6 +147,101 @@ TEST_F(TensorTest, SliceChecksItsRange) {
 
 TEST_F(TensorTest, SpanChecksItsType) {
   EXPECT_TRUE(throws<ShapeError>([&] { counting(allocator_, {3}).span<float>(); }, {"i32"}));
+}
+
+TEST_F(TensorTest, OverBytesThatBelongToSomethingElse) {
+  auto values = std::make_shared<std::vector<std::int32_t>>(12);
+  std::iota(values->begin(), values->end(), 0);
+  const std::weak_ptr<std::vector<std::int32_t>> alive = values;
+  auto* bytes = reinterpret_cast<std::byte*>(values->data());
+  {
+    auto buffer = std::make_shared<Buffer>(std::move(values), bytes, 48);
+    const Tensor t = Tensor::over(buffer, 1, {2, 3, 0}, {6, 1, 1}, DType::i32);
+    EXPECT_EQ(t.elems(), 0);
+    const Tensor columns = Tensor::over(buffer, 1, {3, 2}, {2, 5}, DType::i32);
+    EXPECT_FALSE(columns.is_contiguous());
+    const Tensor packed = columns.contiguous();
+    EXPECT_TRUE(packed.is_contiguous());
+    const std::vector<std::int32_t> expected = {1, 6, 3, 8, 5, 10};
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), packed.span<std::int32_t>().begin()));
+    const Tensor repeated = Tensor::over(buffer, 11, {2, 2}, {0, 0}, DType::i32).contiguous();
+    EXPECT_EQ(repeated.span<std::int32_t>()[3], 11);
+    EXPECT_EQ(Tensor::over(buffer, 4, {8}, {1}, DType::i32).contiguous().data(), bytes + 16);
+    EXPECT_FALSE(alive.expired());
+  }
+  EXPECT_TRUE(alive.expired());
+}
+
+TEST_F(TensorTest, OverRefusesWhatLiesOutside) {
+  const auto buffer = std::make_shared<Buffer>(allocator_, 47);  // 11 elements and a rest
+  constexpr std::int64_t kHuge = std::int64_t{1} << 62;
+  const auto over = [&](std::int64_t offset, Shape shape, Shape strides) {
+    return throws<ShapeError>(
+        [&] { Tensor::over(buffer, offset, std::move(shape), std::move(strides), DType::i32); });
+  };
+  EXPECT_FALSE(over(0, {11}, {1}));
+  EXPECT_TRUE(over(0, {12}, {1}));
+  EXPECT_TRUE(over(1, {11}, {1}));
+  EXPECT_TRUE(over(-1, {1}, {1}));
+  EXPECT_TRUE(over(12, {0}, {1}));
+  EXPECT_TRUE(over(0, {2, 2}, {6, 5}));
+  EXPECT_TRUE(over(5, {2}, {-1}));
+  EXPECT_TRUE(over(0, {-1}, {1}));
+  EXPECT_TRUE(over(0, {3}, {kHuge}));
+  EXPECT_TRUE(over(0, {2, 2}, {kHuge, kHuge}));
+  EXPECT_TRUE(over(kHuge, {}, {}));
+  EXPECT_TRUE(over(0, {1}, {}));
+}
+
+// IEEE 754 binary16, table values:
+// https://en.wikipedia.org/wiki/Half-precision_floating-point_format
+TEST(Half, KnownValues) {
+  struct Case {
+    double value;
+    std::uint16_t bits;
+  };
+  for (const Case& c :
+       {Case{0.0, 0x0000}, Case{-0.0, 0x8000}, Case{1.0, 0x3C00}, Case{-2.0, 0xC000},
+        Case{65504.0, 0x7BFF}, Case{0.000060975552, 0x03FF}, Case{0.00006103515625, 0x0400},
+        Case{0.000000059604645, 0x0001}, Case{0.33325195, 0x3555}, Case{0.99951172, 0x3BFF}}) {
+    EXPECT_NEAR(load_element(&c.bits, DType::f16, 0), c.value, 1e-8 * std::abs(c.value) + 1e-14);
+    std::uint16_t stored = 0;
+    store_element(&stored, DType::f16, 0, c.value);
+    EXPECT_EQ(stored, c.bits) << c.value;
+  }
+}
+
+TEST(Half, StoringRoundsTiesToEvenAndOverflowsToInfinity) {
+  const auto stored = [](double value) {
+    std::uint16_t bits = 0;
+    store_element(&bits, DType::f16, 0, value);
+    return bits;
+  };
+  EXPECT_EQ(stored(1.0 + 1.0 / 2048), 0x3C00);
+  EXPECT_EQ(stored(1.0 + 3.0 / 2048), 0x3C02);
+  EXPECT_EQ(stored(1.0 + 1.1 / 2048), 0x3C01);
+  EXPECT_EQ(stored(2.0 - 1.0 / 4096), 0x4000);  // a carry into the exponent
+  EXPECT_EQ(stored(std::ldexp(1.0, -25)), 0x0000);
+  EXPECT_EQ(stored(std::ldexp(1.5, -24)), 0x0002);
+  EXPECT_EQ(stored(1e-300), 0x0000);
+  EXPECT_EQ(stored(65519.99), 0x7BFF);
+  EXPECT_EQ(stored(65520.0), 0x7C00);
+  EXPECT_EQ(stored(-std::numeric_limits<double>::infinity()), 0xFC00);
+  EXPECT_TRUE(std::isnan([&] {
+    const std::uint16_t bits = stored(std::nan(""));
+    return load_element(&bits, DType::f16, 0);
+  }()));
+}
+
+TEST(Half, EveryValueSurvives) {
+  for (unsigned i = 0; i < 0x10000; ++i) {
+    const auto bits = static_cast<std::uint16_t>(i);
+    const double value = load_element(&bits, DType::f16, 0);
+    if (std::isnan(value)) continue;
+    std::uint16_t stored = 1;
+    store_element(&stored, DType::f16, 0, value);
+    ASSERT_EQ(stored, bits) << value;
+  }
 }
 
 TEST_F(TensorTest, ActivationRowsStartAtMultiplesOf16Bytes) {
