@@ -2,6 +2,7 @@
 #include "engine/file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,6 +100,31 @@ std::vector<std::byte> read_file(const fs::path& path) {
   }
   bytes.resize(used);
   return bytes;
+}
+
+FileBytes::FileBytes(const fs::path& path) {
+  {
+    const OpenFile file(path, O_RDONLY, "open");
+    struct stat status {};
+    if (::fstat(file.fd(), &status) != 0) throw_io("read", path);
+    if (S_ISREG(status.st_mode)) {
+      size_ = static_cast<std::size_t>(status.st_size);
+      if (size_ == 0) return;
+      data_ = static_cast<std::byte*>(file_system().map(file.fd(), size_));
+      if (data_ == nullptr) throw_io("map", path);
+      return;
+    }
+  }
+  copy_ = read_file(path);
+  data_ = copy_.data();
+  size_ = copy_.size();
+}
+
+FileBytes::FileBytes(std::vector<std::byte> bytes)
+    : copy_(std::move(bytes)), data_(copy_.data()), size_(copy_.size()) {}
+
+FileBytes::~FileBytes() {
+  if (copy_.empty() && data_ != nullptr) ::munmap(data_, size_);
 }
 
 std::string read_text_file(const fs::path& path) {

@@ -17,6 +17,27 @@ namespace msd {
 std::vector<std::byte> read_file(const std::filesystem::path& path);
 std::string read_text_file(const std::filesystem::path& path);
 
+/// A file's bytes in memory, in pages that are read when they are touched where it is a regular
+/// file, else as a copy. Writing there changes no file. Files that this header writes are never
+/// changed in place; a file that something else cuts short meanwhile ends the process (SIGBUS).
+class FileBytes {
+ public:
+  explicit FileBytes(const std::filesystem::path& path);
+  /// Bytes that never were a file.
+  explicit FileBytes(std::vector<std::byte> bytes);
+  ~FileBytes();
+  FileBytes(const FileBytes&) = delete;
+  FileBytes& operator=(const FileBytes&) = delete;
+
+  std::byte* data() const { return data_; }
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  std::vector<std::byte> copy_;  // empty where the file is mapped
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
 /// Writes `parts` one after another to a temporary name beside `path`, syncs it and renames it over
 /// `path`: readers see the old file or the new one, whole. Where `previous` is given, the old file
 /// takes that name, just before; a process killed in between leaves it there and nothing at `path`.

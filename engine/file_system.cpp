@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,6 +31,10 @@ int FileSystem::open(const char* path, int flags, mode_t mode) {
 ssize_t FileSystem::read(int fd, void* data, std::size_t bytes) { return ::read(fd, data, bytes); }
 ssize_t FileSystem::write(int fd, const void* data, std::size_t bytes) {
   return ::write(fd, data, bytes);
+}
+void* FileSystem::map(int fd, std::size_t bytes) {
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+  return memory == MAP_FAILED ? nullptr : memory;
 }
 int FileSystem::fsync(int fd) { return ::fsync(fd); }
 int FileSystem::close(int fd) { return ::close(fd); }

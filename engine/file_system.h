@@ -9,13 +9,15 @@ namespace msd {
 
 /// The system calls that engine/file.h works with, in a form that a test can make fail (the idea is
 /// leveldb's Env). Each member does what the call of its name does: a negative result with errno
-/// set for a failure.
+/// set for a failure, unless it says otherwise.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
   virtual int open(const char* path, int flags, mode_t mode);
   virtual ssize_t read(int fd, void* data, std::size_t bytes);
   virtual ssize_t write(int fd, const void* data, std::size_t bytes);
+  /// mmap of the first `bytes` for reading, with writes that stay private; nullptr for a failure.
+  virtual void* map(int fd, std::size_t bytes);
   virtual int fsync(int fd);
   virtual int close(int fd);
   /// flock(fd, LOCK_EX | LOCK_NB).

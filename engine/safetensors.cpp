@@ -5,8 +5,9 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
-#include "engine/file.h"
+#include "engine/formats/byte_reader.h"
 #include "engine/hash.h"
 
 namespace msd {
@@ -18,10 +19,8 @@ struct TypeName {
   DType dtype;
   std::string_view text;
 };
-constexpr TypeName kTypes[] = {{DType::f32, "F32"},
-                               {DType::f64, "F64"},
-                               {DType::i64, "I64"},
-                               {DType::i32, "I32"},
+constexpr TypeName kTypes[] = {{DType::f64, "F64"},   {DType::f32, "F32"}, {DType::f16, "F16"},
+                               {DType::bf16, "BF16"}, {DType::i64, "I64"}, {DType::i32, "I32"},
                                {DType::u8, "U8"}};
 
 std::string_view type_name(DType dtype) {
@@ -36,15 +35,18 @@ struct Entry {
   std::int64_t begin, end;
 };
 
+// `data` holds the tensors' bytes.
 Tensor read_tensor(const std::string& name, const nlohmann::json& info,
-                   std::span<const std::byte> data, Entry& entry) {
+                   const std::shared_ptr<Buffer>& data, Entry& entry) {
   const auto fail = [&](const auto&... parts) {
-    throw FormatError(message("tensor ", name, " ", parts...));
+    throw FormatError(message("tensor ", printable(name), " ", parts...));
   };
   const auto type = info.at("dtype").get<std::string>();
   const TypeName* known = std::find_if(std::begin(kTypes), std::end(kTypes),
                                        [&](const TypeName& t) { return t.text == type; });
-  if (known == std::end(kTypes)) fail("has type ", type, "; F32, F64, I64, I32 and U8 are read");
+  if (known == std::end(kTypes)) {
+    fail("has type ", printable(type), "; F64, F32, F16, BF16, I64, I32 and U8 are read");
+  }
   const auto integers = [&](const char* key) {
     for (const nlohmann::json& value : info.at(key)) {
       if (!value.is_number_integer()) fail("has ", key, " that are not whole numbers");
@@ -52,7 +54,7 @@ Tensor read_tensor(const std::string& name, const nlohmann::json& info,
     return info.at(key).get<std::vector<std::int64_t>>();
   };
   const std::vector<std::int64_t> shape = integers("shape"), offsets = integers("data_offsets");
-  const auto size = static_cast<std::int64_t>(data.size());
+  const std::int64_t size = data->size_bytes();
   if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] > size) {
     fail("lies outside the file's ", size, " bytes of data; is the file truncated?");
   }
@@ -70,11 +72,49 @@ Tensor read_tensor(const std::string& name, const nlohmann::json& info,
     fail("has ", offsets[1] - offsets[0], " bytes, its shape needs ", bytes);
   }
   entry = {name, offsets[0], offsets[1]};
-  Tensor tensor = Tensor::empty(host_allocator(), shape, known->dtype);
-  if (bytes > 0) {
-    std::memcpy(tensor.data(), data.data() + offsets[0], static_cast<std::size_t>(bytes));
+  const std::int64_t width = size_bytes(known->dtype);
+  std::byte* const at = data->data() + offsets[0];
+  if (!empty && reinterpret_cast<std::uintptr_t>(at) % static_cast<std::uintptr_t>(width) == 0) {
+    const auto own = std::make_shared<Buffer>(data, at, bytes);
+    std::vector<std::int64_t> strides(shape.size());
+    std::int64_t stride = 1;
+    for (std::size_t i = shape.size(); i-- > 0; stride *= shape[i]) strides[i] = stride;
+    return Tensor::over(own, 0, shape, std::move(strides), known->dtype);
   }
-  return tensor;
+  Tensor copy = Tensor::empty(host_allocator(), shape, known->dtype);
+  if (bytes > 0) std::memcpy(copy.data(), at, static_cast<std::size_t>(bytes));
+  return copy;
+}
+
+// The header as JSON: names twice, lists within lists, and more values than its size can mean are
+// refused while it is read, so that memory stays within a few times its size.
+nlohmann::json parse_header(std::string_view text) {
+  using Event = nlohmann::json::parse_event_t;
+  constexpr int kDeepest = 3;  // header, tensor, list, number
+  std::vector<std::set<std::string>> keys(kDeepest);
+  std::size_t values = 0;
+  std::string problem;
+  const auto look = [&](int depth, Event event, const nlohmann::json& parsed) {
+    if (depth > kDeepest) problem = "is nested too deep";
+    if (++values > 64 + text.size() / 4) problem = "has too many values";
+    if (!problem.empty()) return false;
+    if (event == Event::object_start && depth < kDeepest) {
+      keys[static_cast<std::size_t>(depth)].clear();
+    }
+    if (event == Event::key &&
+        !keys[static_cast<std::size_t>(depth) - 1].insert(parsed.get<std::string>()).second) {
+      problem = "has " + printable(parsed.get<std::string>()) + " twice";
+    }
+    return true;
+  };
+  // The format wants the brace first; spaces may follow the last one.
+  nlohmann::json header;
+  if (text.starts_with('{')) {
+    header = nlohmann::json::parse(text, look, /*allow_exceptions=*/false);
+  }
+  if (!problem.empty()) throw FormatError("has a header that " + problem);
+  if (!header.is_object()) throw FormatError("has a header that is no JSON object");
+  return header;
 }
 
 // The checksum's entry up to its digits, as write_safetensors prints it. In no other place: quotes
@@ -106,7 +146,10 @@ void verify_checksum(const std::string& checksum, std::span<const std::byte> fil
       "the old checksum; then remove that entry of its metadata)");
 }
 
-Safetensors parse(std::span<const std::byte> file) {
+}  // namespace
+
+Safetensors parse_safetensors(const std::shared_ptr<const FileBytes>& bytes) {
+  const std::span<const std::byte> file = bytes->bytes();
   if (file.size() < 8) throw FormatError("is shorter than a safetensors header");
   std::uint64_t header_bytes = 0;
   for (std::size_t i = 0; i < 8; ++i) {
@@ -116,11 +159,11 @@ Safetensors parse(std::span<const std::byte> file) {
     throw FormatError(message("names a header of ", header_bytes, " bytes in a file of ",
                               file.size(), "; it is truncated or no safetensors file"));
   }
-  const auto* text = reinterpret_cast<const char*>(file.data() + 8);
   const nlohmann::json header =
-      nlohmann::json::parse(text, text + header_bytes, nullptr, /*allow_exceptions=*/false);
-  if (!header.is_object()) throw FormatError("has a header that is no JSON object");
-  const std::span<const std::byte> data = file.subspan(8 + header_bytes);
+      parse_header({reinterpret_cast<const char*>(file.data() + 8), header_bytes});
+  const auto data =
+      std::make_shared<Buffer>(bytes, bytes->data() + 8 + header_bytes,
+                               static_cast<std::int64_t>(file.size() - 8 - header_bytes));
   Safetensors out;
   std::vector<Entry> entries;
   try {
@@ -145,24 +188,21 @@ Safetensors parse(std::span<const std::byte> file) {
   std::int64_t at = 0;
   for (const Entry& entry : entries) {
     if (entry.begin != at) {
-      throw FormatError(message("tensor ", entry.name, " starts at byte ", entry.begin,
+      throw FormatError(message("tensor ", printable(entry.name), " starts at byte ", entry.begin,
                                 " of the data, not at ", at));
     }
     at = entry.end;
   }
-  if (at != static_cast<std::int64_t>(data.size())) {
-    throw FormatError(message("has ", static_cast<std::int64_t>(data.size()) - at,
-                              " bytes behind its last tensor"));
+  if (at != data->size_bytes()) {
+    throw FormatError(message("has ", data->size_bytes() - at, " bytes behind its last tensor"));
   }
   return out;
 }
 
-}  // namespace
-
 Safetensors read_safetensors(const std::filesystem::path& path) {
-  const std::vector<std::byte> bytes = read_file(path);
+  const auto file = std::make_shared<const FileBytes>(path);
   try {
-    return parse(bytes);
+    return parse_safetensors(file);
   } catch (const FormatError& error) {
     throw FormatError(path.string() + ": " + error.what());
   }
@@ -175,8 +215,14 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Name
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   header["__metadata__"] = metadata;
   std::vector<std::span<const std::byte>> parts(2);
+  std::vector<const NamedTensor*> order;
+  for (const NamedTensor& named : tensors) order.push_back(&named);
+  std::stable_sort(order.begin(), order.end(), [](const NamedTensor* a, const NamedTensor* b) {
+    return size_bytes(a->tensor.dtype()) > size_bytes(b->tensor.dtype());
+  });
   std::int64_t at = 0;
-  for (const NamedTensor& named : tensors) {
+  for (const NamedTensor* ordered : order) {
+    const NamedTensor& named = *ordered;
     const Tensor& tensor = named.tensor;
     MSD_CHECK(tensor.is_contiguous(), "tensor ", named.name, " is not contiguous");
     MSD_CHECK(!header.contains(named.name), "two tensors are called ", named.name);

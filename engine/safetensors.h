@@ -3,10 +3,12 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/file.h"
 #include "engine/parameters.h"
 #include "engine/tensor.h"
 
@@ -25,12 +27,16 @@ struct Safetensors {
 inline constexpr std::string_view kChecksumKey = "checksum";
 
 /// Reads and checks a file: the checksum where it has one, sizes, offsets without gap or overlap,
-/// known types (F32, F64, I64, I32, U8). Throws IoError or FormatError naming the file and what is
-/// wrong with it.
+/// no name twice, known types (F64, F32, F16, BF16, I64, I32, U8). The tensors lie in the mapped
+/// file, or in copies where it does not align them. Throws IoError or FormatError naming the file
+/// and what is wrong with it.
 Safetensors read_safetensors(const std::filesystem::path& path);
+/// The same of a file that is in memory, without its name in the errors.
+Safetensors parse_safetensors(const std::shared_ptr<const FileBytes>& file);
 
-/// Writes atomically with a checksum; tensors in the order given (contiguous), names unique.
-/// previous: where the old file goes, see write_file_atomically.
+/// Writes atomically with a checksum; tensors (contiguous, names unique) by falling element size,
+/// else in the order given, so that each is aligned. previous: where the old file goes, see
+/// write_file_atomically.
 void write_safetensors(const std::filesystem::path& path, const std::vector<NamedTensor>& tensors,
                        std::map<std::string, std::string> metadata = {},
                        const std::filesystem::path& previous = {});

@@ -153,7 +153,7 @@ TEST_F(DamageTest, EntriesThatCannotBe) {
   struct Bad {
     const char *dtype, *shape, *offsets;
   };
-  const std::vector<Bad> all = {{"\"F16\"", "[2]", "[0,4]"},  // a type that is not read
+  const std::vector<Bad> all = {{"\"F8_E5M2\"", "[4]", "[0,4]"},  // a type that is not read
                                 {"\"f32\"", "[1]", "[0,4]"},
                                 {"\"\"", "[1]", "[0,4]"},
                                 {"7", "[1]", "[0,4]"},
@@ -202,8 +202,8 @@ TEST_F(DamageTest, MissingFieldsAreNamed) {
 }
 
 TEST_F(DamageTest, UnknownTypesAreNamed) {
-  const std::string header = "{" + entry("brain", "\"BF16\"", "[2]", "[0,4]") + "}";
-  EXPECT_TRUE(refused(with_header(header, 4), {"brain", "BF16"}));
+  const std::string header = "{" + entry("quarter", "\"F8_E4M3\"", "[4]", "[0,4]") + "}";
+  EXPECT_TRUE(refused(with_header(header, 4), {"quarter", "F8_E4M3"}));
 }
 
 TEST_F(DamageTest, GapsAndOverlapsAreRefused) {
@@ -223,7 +223,33 @@ TEST_F(DamageTest, GapsAndOverlapsAreRefused) {
 TEST_F(DamageTest, TheSameNameTwiceIsRefused) {
   const std::string x = entry("x", "\"U8\"", "[4]", "[0,4]");
   const std::string other = entry("x", "\"U8\"", "[4]", "[4,8]");
-  EXPECT_TRUE(refused(with_header("{" + x + "," + other + "}", 8)));
+  EXPECT_TRUE(refused(with_header("{" + x + "," + other + "}", 8), {"x", "twice"}));
+  EXPECT_TRUE(refused(with_header("{" + x + "," + x + "}", 4), {"x", "twice"}));
+  EXPECT_TRUE(refused(
+      with_header(R"({"a":{"dtype":"U8","dtype":"U8","shape":[4],"data_offsets":[0,4]}})", 4),
+      {"dtype", "twice"}));
+  EXPECT_TRUE(refused(with_header(R"({"__metadata__":{"k":"1","k":"2"}})", 0), {"k", "twice"}));
+}
+
+TEST_F(DamageTest, TheHeaderIsOneObjectAndSpaces) {
+  const std::string a = "{" + entry("a", "\"U8\"", "[4]", "[0,4]") + "}";
+  EXPECT_EQ(read(with_header(a + "   ", 4)).tensors.size(), 1u);
+  EXPECT_TRUE(refused(with_header(" " + a, 4)));
+  EXPECT_TRUE(refused(with_header(a + "x", 4)));
+}
+
+TEST_F(DamageTest, HeadersOfTooManyValues) {
+  std::string shape = "[0";
+  for (int i = 0; i < 300000; ++i) shape += ",0";
+  EXPECT_TRUE(refused(with_header("{" + entry("a", "\"U8\"", shape + "]", "[0,0]") + "}", 0)));
+}
+
+TEST_F(DamageTest, TensorsThatAreNotAlignedAreCopied) {
+  const std::string header = "{" + entry("a", "\"U8\"", "[1]", "[0,1]") + "," +
+                             entry("b", "\"F64\"", "[1]", "[1,9]") + "}";
+  const std::string value("\0\0\0\0\0\0\xe0\x3f", 8);
+  const Safetensors file = read(little_endian(header.size()) + header + "d" + value);
+  EXPECT_EQ(test::doubles(file.tensors.at("b")), std::vector<double>{0.5});
 }
 
 TEST_F(DamageTest, OtherFilesAreRefused) {

@@ -30,6 +30,9 @@ class FailingFileSystem : public FileSystem {
     errno = ENOSPC;
     return -1;
   }
+  void* map(int fd, std::size_t bytes) override {
+    return fails("map", ENOMEM) ? nullptr : FileSystem::map(fd, bytes);
+  }
   int fsync(int fd) override { return fails("fsync", EIO) ? -1 : FileSystem::fsync(fd); }
   int close(int fd) override {
     const int result = FileSystem::close(fd);  // the descriptor is gone either way

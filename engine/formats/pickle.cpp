@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: MIT
+#include "engine/formats/pickle.h"
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+
+namespace msd {
+namespace {
+
+using List = PickleValue::List;
+using Dict = PickleValue::Dict;
+
+class Machine {
+ public:
+  Machine(ByteReader& reader, PickleHost& host, PickleArena& arena)
+      : reader_(reader), host_(host), arena_(arena) {}
+
+  const PickleValue* run() {
+    for (;;) {
+      at_ = reader_.at();
+      const auto op = reader_.value<std::uint8_t>();
+      if (op == '.') return pop();
+      if (!number(op) && !text(op) && !container(op) && !memo(op) && !object(op)) {
+        fail("opcode ", static_cast<int>(op), " is not one that files of weights need");
+      }
+    }
+  }
+
+ private:
+  template <typename... Parts>
+  [[noreturn]] void fail(const Parts&... parts) const {
+    throw FormatError(message("pickle, byte ", at_, ": ", parts...));
+  }
+
+  void push(PickleValue* value) {
+    if (stack_.size() >= PickleArena::kMostValues) fail("the stack is too deep");
+    stack_.push_back(value);
+  }
+  template <typename T>
+  void push_new(T value) {
+    push(arena_.add(std::move(value)));
+  }
+  PickleValue* pop() {
+    PickleValue* value = top();
+    stack_.pop_back();
+    return value;
+  }
+  PickleValue* top() const {
+    const std::size_t floor = marks_.empty() ? 0 : marks_.back();
+    if (stack_.size() <= floor) fail("the stack is empty");
+    return stack_.back();
+  }
+  /// What lies above the last mark, taken off with it.
+  std::vector<const PickleValue*> pop_mark() {
+    if (marks_.empty()) fail("no mark is set");
+    const auto from = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
+    std::vector<const PickleValue*> items(from, stack_.end());
+    stack_.erase(from, stack_.end());
+    marks_.pop_back();
+    return items;
+  }
+
+  // Decimal text of protocol 0; "00" and "01" are its booleans.
+  void decimal(std::string_view text) {
+    if (text.ends_with('L')) text.remove_suffix(1);
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size()) fail("not an integer of 64 bits");
+    push_new(value);
+  }
+  // Two's complement of up to 8 bytes. More only for the legacy format's magic number, which
+  // becomes its hexadecimal text.
+  void long_bytes(std::span<const std::byte> bytes) {
+    if (bytes.size() > 16) fail("an integer of ", bytes.size(), " bytes");
+    if (bytes.size() > 8) {
+      std::string text = "0x";
+      for (std::size_t i = bytes.size(); i-- > 0;) {
+        const auto digits = std::to_integer<unsigned>(bytes[i]);
+        text += "0123456789abcdef"[digits >> 4];
+        text += "0123456789abcdef"[digits & 15];
+      }
+      push_new(std::move(text));
+      return;
+    }
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < bytes.size(); ++i) {
+      value |= std::to_integer<std::uint64_t>(bytes[i]) << (8 * i);
+    }
+    const auto unused = static_cast<int>(64 - 8 * bytes.size());
+    const auto shifted = unused == 64 ? std::uint64_t{0} : value << unused;
+    push_new(unused == 64 ? std::int64_t{0} : static_cast<std::int64_t>(shifted) >> unused);
+  }
+
+  bool number(std::uint8_t op) {
+    switch (op) {
+      case 'N':
+        push_new(PickleValue::None{});
+        return true;
+      case 0x88:
+      case 0x89:
+        push_new(op == 0x88);
+        return true;
+      case 'I': {
+        const std::string_view line = reader_.line();
+        if (line == "00" || line == "01") {
+          push_new(line == "01");
+        } else {
+          decimal(line);
+        }
+        return true;
+      }
+      case 'L':
+        decimal(reader_.line());
+        return true;
+      case 'J':
+        push_new(std::int64_t{reader_.value<std::int32_t>()});
+        return true;
+      case 'K':
+        push_new(std::int64_t{reader_.value<std::uint8_t>()});
+        return true;
+      case 'M':
+        push_new(std::int64_t{reader_.value<std::uint16_t>()});
+        return true;
+      case 0x8a:
+        long_bytes(reader_.take(reader_.value<std::uint8_t>()));
+        return true;
+      case 0x8b:
+        long_bytes(reader_.take(reader_.value<std::uint32_t>()));
+        return true;
+      case 'F': {
+        const std::string_view line = reader_.line();
+        double value = 0.0;
+        const auto [end, error] = std::from_chars(line.data(), line.data() + line.size(), value);
+        if (error != std::errc() || end != line.data() + line.size()) fail("not a number");
+        push_new(value);
+        return true;
+      }
+      case 'G': {  // big-endian
+        std::uint64_t bits = 0;
+        for (const std::byte byte : reader_.take(8)) {
+          bits = bits << 8 | std::to_integer<std::uint64_t>(byte);
+        }
+        push_new(std::bit_cast<double>(bits));
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  void push_text(std::uint64_t size) { push_new(std::string(reader_.text(size))); }
+  void push_bytes(std::uint64_t size) {
+    push_new(PickleValue::Bytes{std::string(reader_.text(size))});
+  }
+
+  bool text(std::uint8_t op) {
+    switch (op) {
+      case 'S': {  // repr() of a string; escapes stay as they are
+        std::string_view line = reader_.line();
+        if (line.size() < 2 || line.front() != line.back()) fail("a string without its quotes");
+        push_new(std::string(line.substr(1, line.size() - 2)));
+        return true;
+      }
+      case 'V':
+        push_new(std::string(reader_.line()));
+        return true;
+      case 'T':
+      case 'X':
+        push_text(reader_.value<std::uint32_t>());
+        return true;
+      case 'U':
+      case 0x8c:
+        push_text(reader_.value<std::uint8_t>());
+        return true;
+      case 0x8d:
+        push_text(reader_.value<std::uint64_t>());
+        return true;
+      case 'B':
+        push_bytes(reader_.value<std::uint32_t>());
+        return true;
+      case 'C':
+        push_bytes(reader_.value<std::uint8_t>());
+        return true;
+      case 0x8e:
+        push_bytes(reader_.value<std::uint64_t>());
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  List& list_below() {
+    auto* list = std::get_if<List>(&top()->value);
+    if (list == nullptr || list->is_tuple) fail("items for ", top()->kind(), ", not a list");
+    return *list;
+  }
+  void tuple_of(std::size_t count) {
+    List tuple{std::vector<const PickleValue*>(count), true};
+    for (std::size_t i = count; i-- > 0;) tuple.items[i] = pop();
+    push_new(std::move(tuple));
+  }
+  void set_items(const std::vector<const PickleValue*>& items) {
+    auto* dict = std::get_if<Dict>(&top()->value);
+    if (dict == nullptr) fail("keys for ", top()->kind(), ", not a dictionary");
+    if (items.size() % 2 != 0) fail("a key without its value");
+    for (std::size_t i = 0; i < items.size(); i += 2) {
+      dict->items.emplace_back(items[i], items[i + 1]);
+    }
+  }
+
+  bool container(std::uint8_t op) {
+    switch (op) {
+      case '(':
+        if (marks_.size() >= PickleArena::kMostValues) fail("too many marks");
+        marks_.push_back(stack_.size());
+        return true;
+      case '0':
+        pop();
+        return true;
+      case '1':
+        pop_mark();
+        return true;
+      case '2':
+        push(top());
+        return true;
+      case ']':
+        push_new(List{});
+        return true;
+      case 'l':
+        push_new(List{pop_mark(), false});
+        return true;
+      case 'a': {
+        const PickleValue* item = pop();
+        list_below().items.push_back(item);
+        return true;
+      }
+      case 'e': {
+        const std::vector<const PickleValue*> items = pop_mark();
+        std::vector<const PickleValue*>& list = list_below().items;
+        list.insert(list.end(), items.begin(), items.end());
+        return true;
+      }
+      case ')':
+        push_new(List{{}, true});
+        return true;
+      case 't':
+        push_new(List{pop_mark(), true});
+        return true;
+      case 0x85:
+      case 0x86:
+      case 0x87:
+        tuple_of(op - std::size_t{0x84});
+        return true;
+      case '}':
+        push_new(Dict{});
+        return true;
+      case 'd': {
+        const std::vector<const PickleValue*> items = pop_mark();
+        push_new(Dict{});
+        set_items(items);
+        return true;
+      }
+      case 's': {
+        const PickleValue* value = pop();
+        const PickleValue* key = pop();
+        set_items({key, value});
+        return true;
+      }
+      case 'u':
+        set_items(pop_mark());
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void put(std::int64_t index) {
+    if (memo_.size() >= PickleArena::kMostValues) fail("remembers too many objects");
+    memo_[index] = top();
+  }
+  void get(std::int64_t index) {
+    const auto found = memo_.find(index);
+    if (found == memo_.end()) fail("object ", index, " was not remembered");
+    push(found->second);
+  }
+  std::int64_t line_index() {
+    decimal(reader_.line());
+    return std::get<std::int64_t>(pop()->value);
+  }
+
+  bool memo(std::uint8_t op) {
+    switch (op) {
+      case 'p':
+        put(line_index());
+        return true;
+      case 'q':
+        put(reader_.value<std::uint8_t>());
+        return true;
+      case 'r':
+        put(reader_.value<std::uint32_t>());
+        return true;
+      case 0x94:
+        put(static_cast<std::int64_t>(memo_.size()));
+        return true;
+      case 'g':
+        get(line_index());
+        return true;
+      case 'h':
+        get(reader_.value<std::uint8_t>());
+        return true;
+      case 'j':
+        get(reader_.value<std::uint32_t>());
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void push_global(const std::string& name) {
+    if (!host_.allows(name)) {
+      fail("refers to ", printable(name),
+           ", which a file of weights has no need of; refused, nothing of it was run");
+    }
+    push_new(PickleValue::Global{name});
+  }
+  void call() {
+    const PickleValue* arguments = pop();
+    const PickleValue* called = pop();
+    const auto* global = called->as<PickleValue::Global>();
+    const auto* list = arguments->as<List>();
+    if (global == nullptr || list == nullptr || !list->is_tuple) {
+      fail("calls ", called->kind(), " with ", arguments->kind());
+    }
+    push(host_.call(global->name, *list, arena_));
+  }
+
+  bool object(std::uint8_t op) {
+    switch (op) {
+      case 0x80: {  // the protocol
+        const int protocol = reader_.value<std::uint8_t>();
+        if (protocol > 5) fail("protocol ", protocol, "; 0 to 5 are read");
+        return true;
+      }
+      case 0x95:  // a frame: its size is a hint for streams
+        reader_.take(8);
+        return true;
+      case 'c': {
+        const std::string_view module = reader_.line(), name = reader_.line();
+        push_global(std::string(module) + "." + std::string(name));
+        return true;
+      }
+      case 0x93: {
+        const auto* name = pop()->as<std::string>();
+        const auto* module = pop()->as<std::string>();
+        if (name == nullptr || module == nullptr) fail("a global without a name");
+        push_global(*module + "." + *name);
+        return true;
+      }
+      case 'i': {  // INST: an instance of a class of Python 2
+        const std::string_view module = reader_.line(), name = reader_.line();
+        push_global(std::string(module) + "." + std::string(name));
+        fail("makes an instance of an old class");
+      }
+      case 'R':
+      case 0x81:
+        call();
+        return true;
+      case 'b': {  // attributes; an OrderedDict of PyTorch has its _metadata there
+        const PickleValue* state = pop();
+        if (top()->as<Dict>() == nullptr || state->as<Dict>() == nullptr) {
+          fail("sets attributes of ", top()->kind());
+        }
+        return true;
+      }
+      case 'Q': {
+        const PickleValue* id = pop();
+        push(host_.persistent(*id, arena_));
+        return true;
+      }
+      default:
+        return false;
+    }
+  }
+
+  ByteReader& reader_;
+  PickleHost& host_;
+  PickleArena& arena_;
+  std::size_t at_ = 0;  // of the opcode in hand
+  std::vector<PickleValue*> stack_;
+  std::vector<std::size_t> marks_;
+  std::unordered_map<std::int64_t, PickleValue*> memo_;
+};
+
+}  // namespace
+
+const PickleValue* PickleValue::find(std::string_view key) const {
+  const Dict* dict = as<Dict>();
+  if (dict == nullptr) return nullptr;
+  // The last one counts, as in Python.
+  for (auto item = dict->items.rbegin(); item != dict->items.rend(); ++item) {
+    const auto* text = item->first->as<std::string>();
+    if (text != nullptr && *text == key) return item->second;
+  }
+  return nullptr;
+}
+
+std::string_view PickleValue::kind() const {
+  constexpr std::string_view kKinds[] = {"None",    "a boolean", "an integer", "a number",
+                                         "text",    "bytes",     "a list",     "a dictionary",
+                                         "a class", "a storage", "a tensor"};
+  return kKinds[value.index()];
+}
+
+const PickleValue* read_pickle(ByteReader& reader, PickleHost& host, PickleArena& arena) {
+  return Machine(reader, host, arena).run();
+}
+
+}  // namespace msd
