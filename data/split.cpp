@@ -5,7 +5,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "data/torch_split.h"
 #include "engine/file.h"
+#include "engine/formats/torch_file.h"
 #include "engine/random.h"
 #include "kernels/error.h"
 
@@ -37,34 +39,33 @@ std::string describe(const std::string& name, std::int64_t size, const std::stri
   return message(name, " (", size, " training images, ", fingerprint, ")");
 }
 
-Split parse(const std::string& path, const json& file, const Dataset& data) {
+Split parse(const json& file, const Dataset& data) {
   if (file.at("format").get<std::string>() != kFormat ||
       file.at("version").get<int>() != kVersion) {
-    throw FormatError(message(path, ": not a split of version ", kVersion));
+    throw FormatError(message("not a split of version ", kVersion));
   }
   const auto name = file.at("dataset").get<std::string>();
   const auto size = file.at("size").get<std::int64_t>();
   const auto fingerprint = file.at("fingerprint").get<std::string>();
   if (name != data.name || size != data.train.size() || fingerprint != data.fingerprint) {
-    throw ConfigError(message(path, " splits ", describe(name, size, fingerprint), ", not ",
+    throw ConfigError(message("splits ", describe(name, size, fingerprint), ", not ",
                               describe(data.name, data.train.size(), data.fingerprint),
                               "; choose the split made for this data set"));
   }
   std::vector<std::int64_t> holdout;
   const json& indices = file.at("holdout");
-  if (!indices.is_array()) throw FormatError(message(path, ": holdout is no list"));
+  if (!indices.is_array()) throw FormatError("holdout is no list");
   for (const json& value : indices) {
-    if (!value.is_number_integer())
-      throw FormatError(message(path, ": an index is ", value.dump()));
+    if (!value.is_number_integer()) throw FormatError("an index is " + value.dump());
     holdout.push_back(value.get<std::int64_t>());
     const std::int64_t least = holdout.size() > 1 ? holdout[holdout.size() - 2] + 1 : 0;
     if (holdout.back() < least || holdout.back() >= size) {
-      throw FormatError(message(path, ": hold-out index ", holdout.back(), " at position ",
+      throw FormatError(message("hold-out index ", holdout.back(), " at position ",
                                 holdout.size() - 1, "; indices ascend within 0 to ", size - 1));
     }
   }
   if (static_cast<std::int64_t>(holdout.size()) == size) {
-    throw FormatError(message(path, ": holds out all ", size, " images"));
+    throw FormatError(message("holds out all ", size, " images"));
   }
   return complement(size, std::move(holdout));
 }
@@ -99,12 +100,22 @@ void save_split(const std::string& path, const Dataset& data, const Split& split
   write_file_atomically(path, file.dump() + "\n");
 }
 
-Split load_split(const std::string& path, const Dataset& data) {
-  const std::string text = read_text_file(path);
+Split load_split(const std::string& path, const Dataset& data, std::int64_t holdout) {
+  const FileBytes file(path);
+  const std::span<const std::byte> bytes = file.bytes();
   try {
-    return parse(path, json::parse(text), data);
+    if (looks_like_torch(bytes)) return torch_split(TorchFile(bytes).root(), data, holdout);
+    if (holdout >= 0) {
+      throw ConfigError("says itself which images are held out; leave --holdout out");
+    }
+    const auto* text = reinterpret_cast<const char*>(bytes.data());
+    return parse(json::parse(text, text + bytes.size()), data);
   } catch (const json::exception& error) {
     throw FormatError(message(path, ": ", error.what()));
+  } catch (const FormatError& error) {
+    throw FormatError(message(path, ": ", error.what()));
+  } catch (const ConfigError& error) {
+    throw ConfigError(message(path, ": ", error.what()));
   }
 }
 

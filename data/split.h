@@ -25,8 +25,10 @@ Split make_split(const Dataset& data, std::int64_t holdout, HoldoutMode mode, st
 /// file appears whole or not at all. Throws IoError.
 void save_split(const std::string& path, const Dataset& data, const Split& split);
 
-/// Reads what save_split wrote. Throws IoError, FormatError for a file that is no such split, and
-/// ConfigError naming both sets where it belongs to other data than `data`.
-Split load_split(const std::string& path, const Dataset& data);
+/// Reads what save_split wrote, or the split of another implementation, told apart by its bytes:
+/// PyTorch's index.pth (data/torch_split.h, which says what `holdout` means). Throws IoError,
+/// FormatError for a file that is no such split, and ConfigError naming both sets where it belongs
+/// to other data than `data`.
+Split load_split(const std::string& path, const Dataset& data, std::int64_t holdout = -1);
 
 }  // namespace msd

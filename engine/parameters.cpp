@@ -194,9 +194,10 @@ void check_tensor(const Tensor& tensor, const std::vector<std::int64_t>& shape,
     throw FormatError(source + ": tensor " + name + " is " + shape_text(tensor.shape()) +
                       " but the network has " + shape_text(shape));
   }
-  if (tensor.dtype() != DType::f32 && tensor.dtype() != DType::f64) {
-    throw FormatError(message(source, ": tensor ", name, " is of type ", msd::name(tensor.dtype()),
-                              "; it must be F32 or F64"));
+  const DType type = tensor.dtype();
+  if (type != DType::f32 && type != DType::f64 && type != DType::f16 && type != DType::bf16) {
+    throw FormatError(message(source, ": tensor ", name, " is of type ", msd::name(type),
+                              "; it must be f32, f64, f16 or bf16"));
   }
   const double largest = dtype == DType::f64
                              ? std::numeric_limits<double>::max()

@@ -73,9 +73,9 @@ class ParameterSet {
   std::vector<NamedTensor> gradients_by_name(const std::string& prefix) const;
   std::vector<NamedTensor> velocities_by_name(const std::string& prefix) const;
 
-  /// Takes every parameter, statistic and counter from `tensors`, f32 or f64; names outside the set
-  /// are ignored when they start with one of `ignored_prefixes`. Throws FormatError naming the
-  /// first tensor that is missing, unknown, of another shape or not finite; nothing is changed
+  /// Takes every parameter, statistic and counter from `tensors`, of any float type; names outside
+  /// the set are ignored when they start with one of `ignored_prefixes`. Throws FormatError naming
+  /// the first tensor that is missing, unknown, of another shape or not finite; nothing is changed
   /// then.
   void load_state(const std::map<std::string, Tensor>& tensors, const std::string& source,
                   const std::vector<std::string>& ignored_prefixes = {});

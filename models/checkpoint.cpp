@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "models/checkpoint.h"
 
+#include "engine/formats/torch_file.h"
 #include "engine/hash.h"
 #include "kernels/error.h"
+#include "models/torch_state.h"
 
 namespace msd {
 namespace {
 
-constexpr std::string_view kVelocityPrefix = "velocity/";
 constexpr std::string_view kFormat = "msd-checkpoint-1";
+constexpr const char* kDescription = "msd";
 
 // Over name, type and bytes of each weight, in byte order of the names.
 std::string fingerprint_of(const std::map<std::string, Tensor>& tensors) {
@@ -23,47 +25,115 @@ std::string fingerprint_of(const std::map<std::string, Tensor>& tensors) {
   return hash.text();
 }
 
+StateDict read_state(const std::shared_ptr<const FileBytes>& file, WeightsFormat format) {
+  if (format != WeightsFormat::safetensors) return torch_state(TorchFile(file->bytes()).root());
+  Safetensors safetensors = parse_safetensors(file);
+  StateDict state;
+  state.tensors = std::move(safetensors.tensors);
+  if (const auto found = safetensors.metadata.find(kDescription);
+      found != safetensors.metadata.end()) {
+    state.description = found->second;
+    if (safetensors.checksum.empty()) throw FormatError("has lost its checksum: it is damaged");
+  }
+  normalize(state);
+  return state;
+}
+
+nlohmann::json to_json(const DataDescription& data) {
+  return {{"dataset", data.dataset},
+          {"class_names", data.class_names},
+          {"mean", data.mean},
+          {"std", data.std}};
+}
+
+DataDescription data_of(const nlohmann::json& described) {
+  DataDescription data;
+  data.dataset = described.at("dataset").get<std::string>();
+  data.class_names = described.at("class_names").get<std::vector<std::string>>();
+  data.mean = described.at("mean").get<std::array<float, 3>>();
+  data.std = described.at("std").get<std::array<float, 3>>();
+  return data;
+}
+
+void read_description(Checkpoint& checkpoint) {
+  const nlohmann::json json = nlohmann::json::parse(*checkpoint.state.description);
+  const auto format = json.at("format").get<std::string>();
+  if (format != kFormat) {
+    throw FormatError("has format " + format + "; this program reads " + std::string(kFormat));
+  }
+  checkpoint.config = json.at("config").get<MsdnetConfig>();
+  if (!json.at("data").is_null()) checkpoint.data = data_of(json.at("data"));
+  checkpoint.training = json.at("training");
+  if (json.contains("optimizer")) {
+    checkpoint.state.optimizer = json.at("optimizer").get<OptimizerSettings>();
+  } else if (checkpoint.training.is_object()) {
+    const nlohmann::json options = checkpoint.training.value("options", nlohmann::json());
+    if (options.contains("lr")) checkpoint.state.optimizer = options.get<OptimizerSettings>();
+  }
+}
+
+std::string dump(const nlohmann::json& json) {
+  try {
+    return json.dump();
+  } catch (const nlohmann::json::exception& error) {
+    throw FormatError(message("the metadata: ", error.what()));
+  }
+}
+
 }  // namespace
 
+std::string_view name(WeightsFormat format) {
+  switch (format) {
+    case WeightsFormat::safetensors:
+      return "safetensors";
+    case WeightsFormat::torch_zip:
+      return "PyTorch (zip)";
+    case WeightsFormat::torch_legacy:
+      return "PyTorch (before 1.6)";
+    case WeightsFormat::torch7:
+      return "Torch7";
+  }
+  return "?";
+}
+
+WeightsFormat weights_format(std::span<const std::byte> bytes) {
+  if (!looks_like_torch(bytes)) return WeightsFormat::safetensors;
+  return bytes[0] == std::byte{'P'} ? WeightsFormat::torch_zip : WeightsFormat::torch_legacy;
+}
+
 void Checkpoint::load_weights(Network& network) const {
-  network.parameters().load_state(file.tensors, path.string(), {std::string(kVelocityPrefix)});
+  network.parameters().load_state(state.tensors, path.string(), {std::string(kVelocityPrefix)});
 }
 
 void Checkpoint::load_velocities(Network& network) const {
-  network.parameters().load_velocities(file.tensors, std::string(kVelocityPrefix), path.string());
+  network.parameters().load_velocities(state.tensors, std::string(kVelocityPrefix), path.string());
 }
 
 Checkpoint read_checkpoint(const std::filesystem::path& path) {
   Checkpoint checkpoint;
   checkpoint.path = path;
-  checkpoint.file = read_safetensors(path);
-  checkpoint.fingerprint = fingerprint_of(checkpoint.file.tensors);
-  const auto found = checkpoint.file.metadata.find("msd");
-  if (found == checkpoint.file.metadata.end()) return checkpoint;
+  const auto file = std::make_shared<const FileBytes>(path);
+  checkpoint.format = weights_format(file->bytes());
   try {
-    const nlohmann::json json = nlohmann::json::parse(found->second);
-    const auto format = json.at("format").get<std::string>();
-    if (format != kFormat) {
-      throw FormatError("has format " + format + "; this program reads " + std::string(kFormat));
-    }
-    if (checkpoint.file.checksum.empty()) {
-      throw FormatError("has lost its checksum: it is damaged");
-    }
-    checkpoint.config = json.at("config").get<MsdnetConfig>();
-    DataDescription data;
-    const nlohmann::json& described = json.at("data");
-    data.dataset = described.at("dataset").get<std::string>();
-    data.class_names = described.at("class_names").get<std::vector<std::string>>();
-    data.mean = described.at("mean").get<std::array<float, 3>>();
-    data.std = described.at("std").get<std::array<float, 3>>();
-    checkpoint.data = data;
-    checkpoint.training = json.at("training");
+    checkpoint.state = read_state(file, checkpoint.format);
+    checkpoint.fingerprint = fingerprint_of(checkpoint.state.tensors);
+    if (checkpoint.state.description) read_description(checkpoint);
   } catch (const nlohmann::json::exception& error) {
     throw FormatError(message(path.string(), ": damaged metadata: ", error.what()));
   } catch (const Error& error) {
     throw FormatError(message(path.string(), ": ", error.what()));
   }
   return checkpoint;
+}
+
+std::optional<std::string> description_of(const Checkpoint& checkpoint) {
+  if (!checkpoint.config) return std::nullopt;
+  nlohmann::json json = {{"format", kFormat},
+                         {"config", *checkpoint.config},
+                         {"data", checkpoint.data ? to_json(*checkpoint.data) : nlohmann::json()},
+                         {"training", checkpoint.training}};
+  if (checkpoint.state.optimizer) json["optimizer"] = *checkpoint.state.optimizer;
+  return dump(json);
 }
 
 void write_checkpoint(const std::filesystem::path& path, const Network& network,
@@ -74,21 +144,17 @@ void write_checkpoint(const std::filesystem::path& path, const Network& network,
        network.parameters().velocities_by_name(std::string(kVelocityPrefix))) {
     tensors.push_back(std::move(velocity));
   }
-  const nlohmann::json json = {{"format", kFormat},
-                               {"config", network.config()},
-                               {"data",
-                                {{"dataset", data.dataset},
-                                 {"class_names", data.class_names},
-                                 {"mean", data.mean},
-                                 {"std", data.std}}},
-                               {"training", training}};
+  Checkpoint described;
+  described.config = network.config();
+  described.data = data;
+  described.training = training;
   std::string text;
   try {
-    text = json.dump();
-  } catch (const nlohmann::json::exception& error) {
-    throw FormatError(message(path.string(), ": the metadata: ", error.what()));
+    text = *description_of(described);
+  } catch (const FormatError& error) {
+    throw FormatError(message(path.string(), ": ", error.what()));
   }
-  write_safetensors(path, tensors, {{"msd", text}}, previous);
+  write_safetensors(path, tensors, {{kDescription, text}}, previous);
 }
 
 }  // namespace msd

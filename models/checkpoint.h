@@ -3,6 +3,7 @@
 
 #include <array>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "engine/safetensors.h"
 #include "models/network.h"
+#include "models/state_dict.h"
 
 namespace msd {
 
@@ -20,12 +22,20 @@ struct DataDescription {
   std::array<float, 3> mean{}, std{1.0f, 1.0f, 1.0f};  // per channel, grey levels
 };
 
-/// A weights file: this project's checkpoint (safetensors whose metadata holds configuration, data
-/// description and training state as JSON), or a bare safetensors state dictionary.
+/// The kinds of files that weights come in.
+enum class WeightsFormat : std::uint8_t { safetensors, torch_zip, torch_legacy, torch7 };
+std::string_view name(WeightsFormat format);
+
+/// Which of them the bytes look like; safetensors where like none of the others.
+WeightsFormat weights_format(std::span<const std::byte> bytes);
+
+/// A weights file: this project's checkpoint (its JSON holds configuration, data description and
+/// training state), or another's state dictionary.
 struct Checkpoint {
   std::filesystem::path path;
-  Safetensors file;
-  // Absent in a bare state dictionary.
+  WeightsFormat format = WeightsFormat::safetensors;
+  StateDict state;
+  // Absent where the file does not say.
   std::optional<MsdnetConfig> config;
   std::optional<DataDescription> data;
   /// Whatever the trainer stored (null when it stored nothing).
@@ -39,13 +49,18 @@ struct Checkpoint {
   void load_velocities(Network& network) const;
 };
 
-/// Throws IoError or FormatError naming the file.
+/// Reads a weights file of any kind: safetensors, PyTorch's (zip or legacy) or Torch7's, told apart
+/// by their bytes. Throws IoError or FormatError naming the file.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 
-/// Writes atomically: parameters, statistics and counters under PyTorch's names, velocities under
-/// "velocity/". previous: where the old file goes, see write_file_atomically.
+/// Writes atomically, as safetensors: parameters, statistics and counters under PyTorch's names,
+/// velocities under kVelocityPrefix. previous: where the old file goes, see write_file_atomically.
 void write_checkpoint(const std::filesystem::path& path, const Network& network,
                       const DataDescription& data, const nlohmann::json& training,
                       const std::filesystem::path& previous = {});
+
+/// The JSON about a network that files carry: configuration, data, training, optimiser's settings.
+/// Nothing where the configuration is not known.
+std::optional<std::string> description_of(const Checkpoint& checkpoint);
 
 }  // namespace msd

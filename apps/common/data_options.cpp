@@ -38,11 +38,14 @@ void DataOptions::add_to(CLI::App& app, bool for_training) {
                      "Folder of the binary CIFAR files, or of image files as train/CLASS/*.jpg and "
                      "test/CLASS/*.jpg")
           ->group(group);
-  app.add_option("--split", split_, "Take the training and hold-out images from this split.json")
+  app.add_option("--split", split_,
+                 "Take the training and hold-out images from this split.json, or from index.pth of "
+                 "the PyTorch implementation")
       ->group(group);
   if (!for_training) return;
   app.add_option("--holdout", holdout_,
-                 "Training images held out for thresholds and the best checkpoint; -1: a tenth")
+                 "Training images held out for thresholds and the best checkpoint; -1: a tenth; of "
+                 "an index.pth its last ones")
       ->capture_default_str()
       ->group(group);
   app.add_option("--holdout-mode", holdout_mode_, "Which: random ones or the last")
@@ -69,7 +72,8 @@ void DataOptions::fit_images_to(std::optional<std::int64_t> image_size) {
 
 void DataOptions::check_usage() const {
   if (!split_.empty()) {
-    refuse_without_effect(*app_, {"--holdout", "--holdout-mode", "--holdout-seed"}, "--split");
+    refuse_without_effect(*app_, {"--holdout-mode", "--holdout-seed"}, "--split");
+    if (split_.ends_with(".json")) refuse_without_effect(*app_, {"--holdout"}, "--split");
   } else if (holdout_ == 0) {
     refuse_without_effect(*app_, {"--holdout-mode", "--holdout-seed"}, "--holdout 0");
   } else if (holdout_mode_ == "last") {
@@ -112,7 +116,7 @@ Dataset DataOptions::load(Runtime& runtime) const {
 }
 
 Split DataOptions::split(const Dataset& data) const {
-  if (!split_.empty()) return load_split(split_, data);
+  if (!split_.empty()) return load_split(split_, data, holdout_);
   const std::int64_t holdout = holdout_ == -1 ? data.train.size() / 10 : holdout_;
   return make_split(data, holdout,
                     holdout_mode_ == "last" ? HoldoutMode::last : HoldoutMode::random,
@@ -121,8 +125,8 @@ Split DataOptions::split(const Dataset& data) const {
 
 nlohmann::json DataOptions::identity() const {
   nlohmann::json json = {{"dataset", dataset_}, {"split", split_}};
+  if (split_.empty() || holdout_ != -1) json["holdout"] = holdout_;
   if (split_.empty()) {
-    json["holdout"] = holdout_;
     json["holdout_mode"] = holdout_mode_;
     json["holdout_seed"] = holdout_seed_;
   }

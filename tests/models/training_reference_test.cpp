@@ -109,17 +109,19 @@ TEST_P(TrainingReference, ThreeSteps) {
   expect_state(network, "H_train_3steps_lr0.01_f64.safetensors");
 }
 
-// Velocities of another program: a checkpoint of PyTorch's after three steps, without Nesterov. Its
-// .pth.tar has to be converted first (msd-convert), under the name below.
+// Velocities of another program: a checkpoint of PyTorch's after three steps, without Nesterov.
 TEST_P(TrainingReference, AFourthStepFromItsCheckpoint) {
-  MSD_NEED_REFERENCE("H_checkpoint_3steps.safetensors");
+  MSD_NEED_REFERENCE("H_checkpoint_3steps.pth.tar");
   const Checkpoint checkpoint =
-      read_checkpoint(test::reference_file("H_checkpoint_3steps.safetensors"));
+      read_checkpoint(test::reference_file("H_checkpoint_3steps.pth.tar"));
   Network network(test::reference_config('H'), runtime_.allocator(), GetParam());
   checkpoint.load_weights(network);
   checkpoint.load_velocities(network);
-  test::train(runtime_, network, batch_, 1, 0.1,
-              {.momentum = 0.9, .nesterov = false, .weight_decay = 1e-4});
+  ASSERT_TRUE(checkpoint.state.optimizer.has_value());
+  const OptimizerSettings& settings = *checkpoint.state.optimizer;
+  EXPECT_EQ(settings, (OptimizerSettings{0.1, 0.9, 0.0, 1e-4, false}));
+  test::train(runtime_, network, batch_, 1, settings.lr,
+              {settings.momentum, settings.nesterov, settings.weight_decay});
   expect_state(network, "H_train_4th_step_f64.safetensors");
 }
 
