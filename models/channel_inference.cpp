@@ -52,10 +52,10 @@ std::optional<Reduction> roundest_reduction(const std::vector<Transition>& trans
 // New channels of a layer at scale j of those it writes.
 std::int64_t new_channels(const StateShapes& shapes, const StateLayer& layer, std::int64_t j,
                           bool bottleneck) {
-  const std::string conv = bottleneck ? "3.weight" : "0.weight";
-  std::int64_t channels = shape_of(shapes, layer.branch(j, "conv_normal") + conv, 4)[0];
+  const int conv = bottleneck ? 3 : 0;
+  std::int64_t channels = conv_shape(shapes, layer.branch(j, "conv_normal"), conv)[0];
   const std::string down = layer.branch(j, "conv_down");
-  if (any_below(shapes, down)) channels += shape_of(shapes, down + conv, 4)[0];
+  if (any_below(shapes, down)) channels += conv_shape(shapes, down, conv)[0];
   return channels;
 }
 
@@ -70,10 +70,8 @@ Widths read_widths(const StateShapes& shapes, const StateStructure& structure, b
   Widths w;
   for (std::int64_t scale = 0; scale < structure.scales; ++scale) {
     const bool imagenet_first = scale == 0 && structure.input_kind == InputKind::imagenet;
-    w.factors.push_back(shape_of(shapes,
-                                 "blocks.0.0.layers." + std::to_string(scale) +
-                                     (imagenet_first ? ".0.weight" : ".net.0.weight"),
-                                 4)[0]);
+    const std::string at = "blocks.0.0.layers." + std::to_string(scale);
+    w.factors.push_back(conv_shape(shapes, at + (imagenet_first ? "." : ".net."), 0)[0]);
   }
   w.init = std::accumulate(w.factors.begin(), w.factors.end(), std::int64_t{0},
                            std::gcd<std::int64_t, std::int64_t>);
@@ -87,9 +85,8 @@ Widths read_widths(const StateShapes& shapes, const StateStructure& structure, b
   for (const StateLayer& layer : structure.layers) {
     width += w.growth;
     if (layer.transition.empty()) continue;
-    const std::string conv =
-        layer.transition + "m." + std::to_string(layer.scales - 1) + ".net.0.weight";
-    const std::int64_t after = std::max<std::int64_t>(1, shape_of(shapes, conv, 4)[0] / coarsest);
+    const std::string net = layer.transition + "m." + std::to_string(layer.scales - 1) + ".net.";
+    const std::int64_t after = std::max<std::int64_t>(1, conv_shape(shapes, net, 0)[0] / coarsest);
     w.transitions.push_back({width, after});
     width = after;
   }
@@ -132,8 +129,8 @@ void infer_bottleneck(const StateShapes& shapes, const StateStructure& structure
   std::vector<std::int64_t> exact(scales, 0), at_least(scales, 1);
   const auto look = [&](const std::string& branch, std::int64_t from) {
     if (from < 0 || !any_below(shapes, branch)) return;
-    const std::vector<std::int64_t>& reduce = shape_of(shapes, branch + "0.weight", 4);
-    const std::int64_t outputs = shape_of(shapes, branch + "3.weight", 4)[0];
+    const std::vector<std::int64_t>& reduce = conv_shape(shapes, branch, 0);
+    const std::int64_t outputs = conv_shape(shapes, branch, 3)[0];
     const auto scale = static_cast<std::size_t>(from);
     if (reduce[0] == reduce[1]) {
       at_least[scale] = std::max(at_least[scale], (reduce[1] + outputs - 1) / outputs);

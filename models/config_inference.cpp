@@ -12,6 +12,8 @@
 namespace msd {
 namespace {
 
+constexpr std::int64_t kLargestStep = 1000;  // MsdnetConfig::check's
+
 std::string dashed(const std::vector<std::int64_t>& factors) {
   std::string text;
   for (const std::int64_t factor : factors) {
@@ -47,11 +49,12 @@ std::string given(const ConfigHints& h) {
 [[noreturn]] void refuse(const std::string& found, const std::string& needed,
                          const ConfigHints& hints) {
   const std::string options = given(hints);
-  throw ConfigError(
-      found + ", but the network " +
-      (options.empty() ? "that the other tensors describe " : "with " + options + " ") + needed +
-      (options.empty() ? ": not an MSDNet of any configuration, or a damaged file"
-                       : ": a wrong option, or a damaged file"));
+  if (options.empty()) {
+    throw ConfigError(
+        message(found, ", but the network that the other tensors describe ", needed, kNotAnMsdnet));
+  }
+  throw ConfigError(message(found, ", but the network with ", options, " ", needed,
+                            ": a wrong option, or a damaged file"));
 }
 
 /// Sets blocks, base, step_mode and step.
@@ -66,15 +69,16 @@ void infer_blocks(const StateStructure& structure, const ConfigHints& hints, Msd
     const std::int64_t step =
         blocks == 1 ? 1 : std::max<std::int64_t>(1, layers[1] - (mode == StepMode::even ? 0 : 1));
     config.step = hints.step.value_or(step);
-    bool fits = hints.step_mode.value_or(mode) == mode && hints.blocks.value_or(blocks) == blocks;
+    bool fits = hints.step_mode.value_or(mode) == mode && hints.blocks.value_or(blocks) == blocks &&
+                config.step >= 1 && config.step <= kLargestStep;
     for (std::int64_t block = 0; fits && block < blocks; ++block) {
       fits = config.block_layers(block) == layers[static_cast<std::size_t>(block)];
     }
     if (fits) return;
   }
   refuse(message("the file has ", blocks, " blocks of ", text_of(layers), " layers"),
-         "has a first block of --base layers and then --blocks less one of --step layers, or with "
-         "--step-mode lin_grow of step*1+1, step*2+1, ...",
+         "has --base layers in its first block and --step in the others, or with --step-mode "
+         "lin_grow step*1+1, step*2+1, ...",
          hints);
 }
 
@@ -96,7 +100,8 @@ std::optional<Misfit> misfit_of(const StateStructure& structure, const MsdnetCon
     if (layer.transition.empty() == wanted[l].transition) {
       const std::string_view none = "no transition", one = "a transition";
       return Misfit{l,
-                    message(layer.name, " has ", wanted[l].transition ? none : one, " behind it"),
+                    message("layer ", layer.name.substr(0, layer.name.size() - 1), " has ",
+                            wanted[l].transition ? none : one, " behind it"),
                     message("has ", wanted[l].transition ? one : none, " after ", place)};
     }
   }

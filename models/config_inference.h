@@ -12,20 +12,20 @@
 namespace msd {
 
 /// The fields of a configuration that somebody decided, by an option of that name; the others are
-/// to be inferred.
+/// to be inferred. Every member has an initializer so that some can be named: {.blocks = 3}.
 struct ConfigHints {
-  std::optional<std::int64_t> blocks;
-  std::optional<StepMode> step_mode;
-  std::optional<std::int64_t> step, base;
-  std::optional<std::int64_t> init_channels, growth_rate;
-  std::optional<std::vector<std::int64_t>> growth_factors;
-  std::optional<bool> bottleneck;
-  std::optional<std::vector<std::int64_t>> bottleneck_factors;
-  std::optional<PruneMode> prune;
-  std::optional<double> reduction;
-  std::optional<std::int64_t> classes;
-  std::optional<InputKind> input_kind;
-  std::optional<std::int64_t> image_size;
+  std::optional<std::int64_t> blocks = {};
+  std::optional<StepMode> step_mode = {};
+  std::optional<std::int64_t> step = {}, base = {};
+  std::optional<std::int64_t> init_channels = {}, growth_rate = {};
+  std::optional<std::vector<std::int64_t>> growth_factors = {};
+  std::optional<bool> bottleneck = {};
+  std::optional<std::vector<std::int64_t>> bottleneck_factors = {};
+  std::optional<PruneMode> prune = {};
+  std::optional<double> reduction = {};
+  std::optional<std::int64_t> classes = {};
+  std::optional<InputKind> input_kind = {};
+  std::optional<std::int64_t> image_size = {};
 };
 
 struct InferredConfig {

@@ -26,11 +26,7 @@ void read_block(const StateShapes& shapes, std::int64_t block, StateStructure& s
     const std::string at = blocks + std::to_string(module) + ".";
     if (any_below(shapes, at + "layers.")) {
       const std::int64_t scales = count_below(shapes, at + "layers.");
-      if (scales < 1 || scales > structure.scales) {
-        throw ConfigError(message(at, "layers has ", scales, " scales, but the stem (blocks.0.0) ",
-                                  structure.scales,
-                                  ": not an MSDNet of any configuration, or a damaged file"));
-      }
+      if (scales == 0) throw ConfigError(message(at, "layers.0 is missing", kNotAnMsdnet));
       structure.layers.push_back({at, scales, ""});
       ++layers;
     } else if (any_below(shapes, at + "m.") && layers > 0 &&
@@ -41,8 +37,7 @@ void read_block(const StateShapes& shapes, std::int64_t block, StateStructure& s
     }
   }
   if (layers == 0) {
-    throw ConfigError(blocks + "... has no layer (" + blocks + (block == 0 ? "1" : "0") +
-                      ".layers.0.): not an MSDNet of any configuration, or a damaged file");
+    throw ConfigError(message(blocks, block == 0 ? 1 : 0, ".layers.0 is missing", kNotAnMsdnet));
   }
   structure.block_layers.push_back(layers);
 }
@@ -62,14 +57,26 @@ const std::vector<std::int64_t>& shape_of(const StateShapes& shapes, const std::
                                           std::size_t rank) {
   const auto found = shapes.find(name);
   if (found == shapes.end()) {
-    throw ConfigError(name + " is missing: not an MSDNet of any configuration, or a damaged file");
+    throw ConfigError(message(name, " is missing", kNotAnMsdnet));
   }
   const std::vector<std::int64_t>& shape = found->second;
   const auto possible = [](std::int64_t d) { return d >= 1 && d <= kLargestDimension; };
   if (shape.size() != rank || !std::all_of(shape.begin(), shape.end(), possible)) {
     throw ConfigError(message(name, " is ", text_of(shape), ", but needs ", rank,
-                              " dimensions, none of them 0 or absurdly large: not an MSDNet of any "
-                              "configuration, or a damaged file"));
+                              " dimensions, none of them 0 or absurdly large", kNotAnMsdnet));
+  }
+  return shape;
+}
+
+const std::vector<std::int64_t>& conv_shape(const StateShapes& shapes, const std::string& net,
+                                            int index) {
+  const std::string conv = net + std::to_string(index) + ".weight";
+  const std::string norm = net + std::to_string(index + 1) + ".weight";
+  const std::vector<std::int64_t>& shape = shape_of(shapes, conv, 4);
+  const std::vector<std::int64_t>& channels = shape_of(shapes, norm, 1);
+  if (shape[0] != channels[0]) {
+    throw ConfigError(message(conv, " is ", text_of(shape), ", but its batch norm's ", norm, " is ",
+                              text_of(channels), kNotAnMsdnet));
   }
   return shape;
 }

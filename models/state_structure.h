@@ -13,7 +13,7 @@ namespace msd {
 /// A layer of the trunk, as the names of a state dictionary show it.
 struct StateLayer {
   std::string name;         // "blocks.1.0."
-  std::int64_t scales = 0;  // that it writes, 1 to StateStructure::scales
+  std::int64_t scales = 0;  // that it writes, at least 1
   std::string transition;   // "blocks.1.1.", or empty where none follows
 
   /// "blocks.1.0.layers.0.conv_normal.net."; `j` counts from the finest scale written.
@@ -32,6 +32,10 @@ struct StateStructure {
 /// Throws ConfigError where the names are not an MSDNet's at all.
 StateStructure read_structure(const StateShapes& shapes);
 
+/// What is to be said of shapes that contradict each other.
+inline constexpr std::string_view kNotAnMsdnet =
+    ": not an MSDNet of any configuration, or a damaged file";
+
 /// Whether a name starts with this.
 bool any_below(const StateShapes& shapes, const std::string& prefix);
 
@@ -39,6 +43,11 @@ bool any_below(const StateShapes& shapes, const std::string& prefix);
 /// ConfigError naming it where it is missing or does not.
 const std::vector<std::int64_t>& shape_of(const StateShapes& shapes, const std::string& name,
                                           std::size_t rank);
+
+/// The shape of the convolution `net` + `index` + ".weight", [cout, cin, k, k]; throws ConfigError
+/// where its batch norm, the module behind it, has another number of channels.
+const std::vector<std::int64_t>& conv_shape(const StateShapes& shapes, const std::string& net,
+                                            int index);
 
 /// "[64, 3, 3, 3]".
 std::string text_of(const std::vector<std::int64_t>& shape);
