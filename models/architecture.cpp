@@ -20,13 +20,13 @@ class Builder {
   Architecture build() {
     config_.check();
     stem();
-    std::int64_t layer = 0;
+    const std::vector<LayerScales> scales_of = layer_scales(config_);
+    auto layer = scales_of.begin();
     for (block_ = 0; block_ < config_.blocks; ++block_) {
       if (block_ > 0) module_ = 0;
-      for (std::int64_t i = 0; i < config_.block_layers(block_); ++i) {
-        ++layer;
-        add_layer(layer);
-        if (transition_after(layer)) add_transition(layer);
+      for (std::int64_t i = 0; i < config_.block_layers(block_); ++i, ++layer) {
+        add_layer(*layer);
+        if (layer->transition) add_transition(*layer);
       }
       classifier();
     }
@@ -37,24 +37,6 @@ class Builder {
   std::int64_t scales() const { return config_.scales(); }
   std::int64_t factor(std::int64_t scale) const {
     return config_.growth_factors[static_cast<std::size_t>(scale)];
-  }
-
-  // Scales a layer (from 1) reads and writes; the coarsest are kept.
-  std::int64_t in_scales(std::int64_t layer) const {
-    const std::int64_t total = config_.layers();
-    if (config_.prune == PruneMode::min) return std::min(scales(), total - layer + 2);
-    return scales() - std::max<std::int64_t>(0, layer - 2) / ceil_div(total, scales());
-  }
-  std::int64_t out_scales(std::int64_t layer) const {
-    const std::int64_t total = config_.layers();
-    if (config_.prune == PruneMode::min) return std::min(scales(), total - layer + 1);
-    return scales() - (layer - 1) / ceil_div(total, scales());
-  }
-  bool transition_after(std::int64_t layer) const {
-    if (config_.reduction == 0) return false;
-    const std::int64_t total = config_.layers();
-    if (config_.prune == PruneMode::min) return layer == total / 3 || layer == 2 * total / 3;
-    return out_scales(layer) < in_scales(layer);
   }
 
   FeatureBuffer& buffer(std::int32_t id) { return net_.buffers[static_cast<std::size_t>(id)]; }
@@ -135,9 +117,9 @@ class Builder {
     std::int64_t from, k, stride;
   };
 
-  void add_layer(std::int64_t layer) {
-    const std::int64_t first_in = scales() - in_scales(layer);
-    const std::int64_t first_out = scales() - out_scales(layer);
+  void add_layer(const LayerScales& layer) {
+    const std::int64_t first_in = scales() - layer.in;
+    const std::int64_t first_out = scales() - layer.out;
     std::vector<Branch> branches;
     for (std::int64_t scale = first_out; scale < scales(); ++scale) {
       const std::string at = "blocks." + std::to_string(block_) + "." + std::to_string(module_) +
@@ -181,13 +163,13 @@ class Builder {
     }
   }
 
-  void add_transition(std::int64_t layer) {
+  void add_transition(const LayerScales& layer) {
     width_ = static_cast<std::int64_t>(std::floor(config_.reduction * static_cast<double>(width_)));
     if (width_ < 1) {
       throw ConfigError(message("--reduction ", config_.reduction,
                                 " leaves no channel in a transition; raise it or use 0"));
     }
-    const std::int64_t first = scales() - out_scales(layer);
+    const std::int64_t first = scales() - layer.out;
     for (std::int64_t scale = first; scale < scales(); ++scale) {
       const std::string at = "blocks." + std::to_string(block_) + "." + std::to_string(module_) +
                              ".m." + std::to_string(scale - first) + ".net.";
@@ -237,6 +219,27 @@ bool intersects(const Feature& a, const Feature& b) {
 }
 
 }  // namespace
+
+std::vector<LayerScales> layer_scales(const MsdnetConfig& config) {
+  const std::int64_t scales = config.scales(), total = config.layers();
+  const std::int64_t interval = ceil_div(total, scales);
+  std::vector<LayerScales> layers;
+  for (std::int64_t l = 1; l <= total; ++l) {
+    LayerScales layer;
+    if (config.prune == PruneMode::max) {
+      layer.in = scales - std::max<std::int64_t>(0, l - 2) / interval;
+      layer.out = scales - (l - 1) / interval;
+      layer.transition = layer.out < layer.in;
+    } else {
+      layer.in = std::min(scales, total - l + 2);
+      layer.out = std::min(scales, total - l + 1);
+      layer.transition = l == total / 3 || l == 2 * total / 3;
+    }
+    if (config.reduction == 0) layer.transition = false;
+    layers.push_back(layer);
+  }
+  return layers;
+}
 
 Architecture make_architecture(const MsdnetConfig& config) { return Builder(config).build(); }
 

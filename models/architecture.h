@@ -57,6 +57,16 @@ struct Architecture {
   std::int64_t exits() const { return static_cast<std::int64_t>(logits.size()); }
 };
 
+/// How many scales a layer reads and writes (the coarsest are kept), and whether a transition
+/// follows it.
+struct LayerScales {
+  std::int64_t in = 0, out = 0;
+  bool transition = false;
+};
+
+/// Of every layer of all blocks, the stem not counted.
+std::vector<LayerScales> layer_scales(const MsdnetConfig& config);
+
 /// Expands a configuration (section 3 and figure 2 of the paper). Throws ConfigError where it
 /// cannot be built: an odd number of new channels to halve, an image too small for the scales.
 Architecture make_architecture(const MsdnetConfig& config);

@@ -4,11 +4,13 @@
 #include <cmath>
 
 #include "engine/random.h"
+#include "models/state_layout.h"
 
 namespace msd {
 namespace {
 
 using Kind = Operation::Kind;
+using Role = StateEntry::Role;
 
 template <typename Draw>
 void fill(ParameterSet& set, ParameterSet::Id id, std::uint64_t seed, Draw&& draw) {
@@ -20,32 +22,50 @@ void fill(ParameterSet& set, ParameterSet::Id id, std::uint64_t seed, Draw&& dra
   set.set_parameter(id, values);
 }
 
+ParameterSet::Id& id_for(Role role, Network::OperationParameters& ids) {
+  switch (role) {
+    case Role::weight:
+      return ids.weight;
+    case Role::bias:
+      return ids.bias;
+    case Role::gamma:
+      return ids.gamma;
+    case Role::beta:
+      return ids.beta;
+    case Role::running_mean:
+      return ids.running_mean;
+    case Role::running_var:
+      return ids.running_var;
+    case Role::batches_tracked:
+      break;
+  }
+  return ids.batches_tracked;
+}
+
+ParameterSet::Id add(const StateEntry& entry, ParameterSet& set) {
+  switch (entry.kind) {
+    case StateEntry::Kind::conv_parameter:
+      return set.add_parameter(entry.name, entry.shape, ParameterLayout::conv);
+    case StateEntry::Kind::plain_parameter:
+      return set.add_parameter(entry.name, entry.shape, ParameterLayout::plain);
+    case StateEntry::Kind::statistic:
+      return set.add_statistic(entry.name, entry.shape[0],
+                               entry.role == Role::running_var ? 1.0 : 0.0);
+    case StateEntry::Kind::counter:
+      break;
+  }
+  return set.add_counter(entry.name);
+}
+
 }  // namespace
 
 Network::Network(const MsdnetConfig& config, Allocator& allocator, DType dtype)
     : architecture_(make_architecture(config)) {
   for (const Operation& op : architecture_.operations) {
-    OperationParameters ids;
-    if (op.kind == Kind::conv_bn_relu) {
-      const ConvGeometry& g = op.conv;
-      ids.weight = parameters_.add_parameter(
-          op.name + ".weight", {g.cout, g.cin, g.kernel, g.kernel}, ParameterLayout::conv);
-      if (op.has_bias) {
-        ids.bias = parameters_.add_parameter(op.name + ".bias", {g.cout}, ParameterLayout::plain);
-      }
-      const std::string& bn = op.batchnorm_name;
-      ids.gamma = parameters_.add_parameter(bn + ".weight", {g.cout}, ParameterLayout::plain);
-      ids.beta = parameters_.add_parameter(bn + ".bias", {g.cout}, ParameterLayout::plain);
-      ids.running_mean = parameters_.add_statistic(bn + ".running_mean", g.cout, 0.0);
-      ids.running_var = parameters_.add_statistic(bn + ".running_var", g.cout, 1.0);
-      ids.batches_tracked = parameters_.add_counter(bn + ".num_batches_tracked");
-    } else if (op.kind == Kind::linear) {
-      ids.weight = parameters_.add_parameter(
-          op.name + ".weight", {op.output.channels, op.input.channels}, ParameterLayout::plain);
-      ids.bias = parameters_.add_parameter(op.name + ".bias", {op.output.channels},
-                                           ParameterLayout::plain);
+    OperationParameters& ids = ids_.emplace_back();
+    for (const StateEntry& entry : state_layout(op)) {
+      id_for(entry.role, ids) = add(entry, parameters_);
     }
-    ids_.push_back(ids);
   }
   parameters_.allocate(allocator, dtype);
 }
