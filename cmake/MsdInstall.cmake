@@ -3,7 +3,7 @@
 # root-relative includes work from there), and a package for find_package(msd).
 include(CMakePackageConfigHelpers)
 
-install(TARGETS msd-train msd-eval msd-infer RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS msd-train msd-eval msd-infer msd-convert RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 
 foreach(library cuda kernels engine models data)
   set_target_properties(msd_${library} PROPERTIES EXPORT_NAME ${library})

@@ -16,12 +16,6 @@ std::int64_t product(const std::vector<std::int64_t>& shape) {
   return elems;
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::string text = "[";
-  for (const std::int64_t d : shape) text += (text.size() > 1 ? "," : "") + std::to_string(d);
-  return text + "]";
-}
-
 // Position in memory of element i of PyTorch's order.
 template <typename Visit>
 void for_each_position(const std::vector<std::int64_t>& shape, ParameterLayout layout,

@@ -166,6 +166,12 @@ std::int64_t span_bytes(const ConstView& view) {
 
 }  // namespace
 
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::string text = "[";
+  for (const std::int64_t d : shape) text += (text.size() > 1 ? "," : "") + std::to_string(d);
+  return text + "]";
+}
+
 Tensor host_copy(Allocator& allocator, const ConstView& view) {
   Tensor copy = Tensor::empty(host_allocator(), {view.n, view.h, view.w, view.pitch}, view.dtype);
   allocator.copy(copy.data(), view.data, span_bytes(view));

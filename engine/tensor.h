@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -95,6 +96,9 @@ class Tensor {
   std::vector<std::int64_t> shape_, strides_;
   DType dtype_ = DType::f32;
 };
+
+/// "[3,224,224]", for messages.
+std::string shape_text(const std::vector<std::int64_t>& shape);
 
 /// A copy of an activation in the host's memory, with the view's pitch; `allocator` is the one
 /// whose memory the view lies in.

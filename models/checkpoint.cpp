@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "models/checkpoint.h"
 
+#include <set>
+
+#include "engine/formats/byte_reader.h"
 #include "engine/formats/torch_file.h"
 #include "engine/hash.h"
 #include "kernels/error.h"
+#include "models/state_layout.h"
 #include "models/torch_state.h"
 
 namespace msd {
@@ -124,6 +128,40 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) {
     throw FormatError(message(path.string(), ": ", error.what()));
   }
   return checkpoint;
+}
+
+InferredConfig infer_config(const Checkpoint& checkpoint, const ConfigHints& hints) {
+  StateShapes shapes;
+  for (const auto& [name, tensor] : checkpoint.state.tensors) {
+    if (!name.starts_with(kVelocityPrefix)) shapes[name] = tensor.shape();
+  }
+  try {
+    return infer_config(shapes, hints);
+  } catch (const ConfigError& error) {
+    throw ConfigError(message(checkpoint.path.string(), ": ", error.what()));
+  }
+}
+
+void require_state(const Checkpoint& checkpoint, const MsdnetConfig& config) {
+  const auto fail = [&](const auto&... parts) {
+    throw FormatError(message(checkpoint.path.string(), ": ", parts...));
+  };
+  std::set<std::string> known;
+  for (const StateEntry& entry : state_layout(make_architecture(config))) {
+    const auto found = checkpoint.state.tensors.find(entry.name);
+    if (found == checkpoint.state.tensors.end()) fail("tensor ", entry.name, " is missing");
+    if (found->second.shape() != entry.shape) {
+      fail("tensor ", entry.name, " is ", shape_text(found->second.shape()),
+           " but the network has ", shape_text(entry.shape));
+    }
+    known.insert(entry.name);
+  }
+  for (const auto& entry : checkpoint.state.tensors) {
+    const std::string& name = entry.first;
+    if (!name.starts_with(kVelocityPrefix) && !known.contains(name)) {
+      fail("tensor ", printable(name), " is not part of this network");
+    }
+  }
 }
 
 std::optional<std::string> description_of(const Checkpoint& checkpoint) {

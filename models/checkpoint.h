@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/safetensors.h"
+#include "models/config_inference.h"
 #include "models/network.h"
 #include "models/state_dict.h"
 
@@ -52,6 +53,13 @@ struct Checkpoint {
 /// Reads a weights file of any kind: safetensors, PyTorch's (zip or legacy) or Torch7's, told apart
 /// by their bytes. Throws IoError or FormatError naming the file.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
+
+/// The configuration that the tensors' names and shapes imply, see models/config_inference.h; the
+/// errors name the file.
+InferredConfig infer_config(const Checkpoint& checkpoint, const ConfigHints& hints = {});
+
+/// Throws FormatError unless the tensors are those of a network of this configuration.
+void require_state(const Checkpoint& checkpoint, const MsdnetConfig& config);
 
 /// Writes atomically, as safetensors: parameters, statistics and counters under PyTorch's names,
 /// velocities under kVelocityPrefix. previous: where the old file goes, see write_file_atomically.

@@ -67,6 +67,14 @@ void MsdnetConfig::check() const {
           message("--reduction is ", reduction, "; it must be between 0 (no transitions) and 1"));
 }
 
+std::string dashed(const std::vector<std::int64_t>& factors) {
+  std::string text;
+  for (const std::int64_t factor : factors) {
+    text += (text.empty() ? "" : "-") + std::to_string(factor);
+  }
+  return text;
+}
+
 void to_json(nlohmann::json& json, const MsdnetConfig& c) {
   json = {{"blocks", c.blocks},
           {"step_mode", name(c.step_mode)},

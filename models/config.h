@@ -50,6 +50,9 @@ void to_json(nlohmann::json& json, const MsdnetConfig& config);
 /// Missing keys keep their defaults; an unknown key or a wrong type throws ConfigError.
 void from_json(const nlohmann::json& json, MsdnetConfig& config);
 
+/// "1-2-4", as options have factors.
+std::string dashed(const std::vector<std::int64_t>& factors);
+
 struct Preset {
   std::string_view name;
   std::string_view description;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <set>
 
+#include "engine/formats/byte_reader.h"
+#include "engine/tensor.h"
 #include "kernels/error.h"
 #include "models/architecture.h"
 #include "models/channel_inference.h"
@@ -13,14 +15,6 @@ namespace msd {
 namespace {
 
 constexpr std::int64_t kLargestStep = 1000;  // MsdnetConfig::check's
-
-std::string dashed(const std::vector<std::int64_t>& factors) {
-  std::string text;
-  for (const std::int64_t factor : factors) {
-    text += (text.empty() ? "" : "-") + std::to_string(factor);
-  }
-  return text;
-}
 
 /// The options given, as on the command line, but for those that no tensor can contradict.
 std::string given(const ConfigHints& h) {
@@ -76,7 +70,7 @@ void infer_blocks(const StateStructure& structure, const ConfigHints& hints, Msd
     }
     if (fits) return;
   }
-  refuse(message("the file has ", blocks, " blocks of ", text_of(layers), " layers"),
+  refuse(message("the file has ", blocks, " blocks of ", shape_text(layers), " layers"),
          "has --base layers in its first block and --step in the others, or with --step-mode "
          "lin_grow step*1+1, step*2+1, ...",
          hints);
@@ -154,17 +148,19 @@ void check_tensors(const StateShapes& shapes, const Architecture& net, const Con
     const auto found = shapes.find(entry.name);
     if (found == shapes.end()) {
       if (may_be_absent(entry)) continue;
-      refuse(entry.name + " is missing", "has it as " + text_of(entry.shape), hints);
+      refuse(entry.name + " is missing", "has it as " + shape_text(entry.shape), hints);
     }
     if (found->second != entry.shape) {
-      refuse(entry.name + " is " + text_of(found->second), "needs " + text_of(entry.shape), hints);
+      refuse(entry.name + " is " + shape_text(found->second), "needs " + shape_text(entry.shape),
+             hints);
     }
     known.insert(entry.name);
   }
   if (known.size() == shapes.size()) return;
   for (const auto& tensor : shapes) {
     const std::string& name = tensor.first;
-    if (!known.contains(name)) refuse("the file has " + shown(name), "has no such tensor", hints);
+    if (!known.contains(name))
+      refuse("the file has " + printable(name), "has no such tensor", hints);
   }
 }
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "engine/formats/byte_reader.h"
+#include "engine/tensor.h"
 #include "kernels/error.h"
 
 namespace msd {
@@ -62,7 +64,7 @@ const std::vector<std::int64_t>& shape_of(const StateShapes& shapes, const std::
   const std::vector<std::int64_t>& shape = found->second;
   const auto possible = [](std::int64_t d) { return d >= 1 && d <= kLargestDimension; };
   if (shape.size() != rank || !std::all_of(shape.begin(), shape.end(), possible)) {
-    throw ConfigError(message(name, " is ", text_of(shape), ", but needs ", rank,
+    throw ConfigError(message(name, " is ", shape_text(shape), ", but needs ", rank,
                               " dimensions, none of them 0 or absurdly large", kNotAnMsdnet));
   }
   return shape;
@@ -75,28 +77,10 @@ const std::vector<std::int64_t>& conv_shape(const StateShapes& shapes, const std
   const std::vector<std::int64_t>& shape = shape_of(shapes, conv, 4);
   const std::vector<std::int64_t>& channels = shape_of(shapes, norm, 1);
   if (shape[0] != channels[0]) {
-    throw ConfigError(message(conv, " is ", text_of(shape), ", but its batch norm's ", norm, " is ",
-                              text_of(channels), kNotAnMsdnet));
+    throw ConfigError(message(conv, " is ", shape_text(shape), ", but its batch norm's ", norm,
+                              " is ", shape_text(channels), kNotAnMsdnet));
   }
   return shape;
-}
-
-std::string text_of(const std::vector<std::int64_t>& shape) {
-  constexpr std::size_t kShown = 8;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(shape.size(), kShown); ++i) {
-    text += (i > 0 ? ", " : "") + std::to_string(shape[i]);
-  }
-  return "[" + text + (shape.size() > kShown ? ", ...]" : "]");
-}
-
-std::string shown(std::string_view name) {
-  constexpr std::size_t kShown = 120;
-  std::string text(name.substr(0, kShown));
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return name.size() > kShown ? text + "..." : text;
 }
 
 StateStructure read_structure(const StateShapes& shapes) {
@@ -106,7 +90,7 @@ StateStructure read_structure(const StateShapes& shapes) {
     throw ConfigError("not an MSDNet's state dictionary: it has neither " + cifar + " nor " +
                       imagenet + "; " +
                       (shapes.empty() ? std::string("it is empty")
-                                      : "its first name is " + shown(shapes.begin()->first)));
+                                      : "its first name is " + printable(shapes.begin()->first)));
   }
   StateStructure structure;
   structure.input_kind = shapes.contains(cifar) ? InputKind::cifar : InputKind::imagenet;

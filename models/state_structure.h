@@ -49,10 +49,4 @@ const std::vector<std::int64_t>& shape_of(const StateShapes& shapes, const std::
 const std::vector<std::int64_t>& conv_shape(const StateShapes& shapes, const std::string& net,
                                             int index);
 
-/// "[64, 3, 3, 3]".
-std::string text_of(const std::vector<std::int64_t>& shape);
-
-/// A name fit for a message: of bounded length and without control characters.
-std::string shown(std::string_view name);
-
 }  // namespace msd

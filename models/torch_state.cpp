@@ -53,15 +53,20 @@ void find_states(const PickleValue& value, const std::string& path, int depth,
   }
 }
 
+std::vector<Found> find_states(const PickleValue& root) {
+  std::set<const PickleValue*> seen;
+  std::vector<Found> found;
+  find_states(root, "", 0, seen, found);
+  return found;
+}
+
 const PickleValue& find_state(const PickleValue& root) {
   if (is_state(root)) return root;
   for (const char* name : {"state_dict", "model_state_dict", "model"}) {
     const PickleValue* entry = root.find(name);
     if (entry != nullptr && is_state(*entry)) return *entry;
   }
-  std::set<const PickleValue*> seen;
-  std::vector<Found> found;
-  find_states(root, "", 0, seen, found);
+  const std::vector<Found> found = find_states(root);
   if (found.size() == 1) return *found[0].state;
   if (found.empty()) {
     throw FormatError(message("holds ", root.kind(),
@@ -145,6 +150,8 @@ void read_optimizer(const PickleValue& optimizer, const std::vector<std::string>
 }
 
 }  // namespace
+
+bool has_torch_state(const PickleValue& root) { return !find_states(root).empty(); }
 
 StateDict torch_state(const PickleValue& root) {
   StateDict state;

@@ -12,6 +12,9 @@ namespace msd {
 /// holds instead.
 StateDict torch_state(const PickleValue& root);
 
+/// Whether torch_state() would find a state dictionary, one or more.
+bool has_torch_state(const PickleValue& root);
+
 /// `state` as a checkpoint of the public PyTorch implementation has it: "state_dict", in PyTorch's
 /// order, and where there are velocities "optimizer", SGD's state dictionary. Opens with
 /// weights_only=True. module_prefix: with DataParallel's "module." before each name.

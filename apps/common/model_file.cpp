@@ -44,14 +44,15 @@ void require_same_classes(const Checkpoint& checkpoint, const Dataset& data) {
 
 }  // namespace
 
+std::optional<MsdnetConfig> base_config(const Checkpoint& checkpoint, const ModelOptions& options) {
+  if (checkpoint.config || options.preset_given()) return checkpoint.config;
+  return infer_config(checkpoint, options.hints()).config;
+}
+
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
                      std::optional<std::int64_t> dataset_classes, DType dtype) {
-  if (!checkpoint.config && !options.given()) {
-    throw ConfigError(message(checkpoint.path.string(),
-                              " does not say which network it is for: give --preset or the model "
-                              "options"));
-  }
-  Network network(options.resolve(checkpoint.config, dataset_classes), runtime.allocator(), dtype);
+  Network network(options.resolve(base_config(checkpoint, options), dataset_classes),
+                  runtime.allocator(), dtype);
   checkpoint.load_weights(network);
   return network;
 }

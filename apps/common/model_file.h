@@ -12,9 +12,14 @@
 
 namespace msd {
 
-/// The checkpoint's network with its weights. Model options on the command line go over the
-/// checkpoint's configuration and stand in for it in a bare state dictionary; throws ConfigError
-/// where there are neither. dataset_classes: as in ModelOptions::resolve.
+/// The configuration that ModelOptions::resolve starts from: the checkpoint's; where the file does
+/// not say, the one its tensors' names and shapes and the options on the command line imply; none
+/// where these name a preset. Throws ConfigError where the tensors are no MSDNet's, or not of one
+/// with these options.
+std::optional<MsdnetConfig> base_config(const Checkpoint& checkpoint, const ModelOptions& options);
+
+/// The checkpoint's network with its weights. Model options on the command line go over
+/// base_config(). dataset_classes: as in ModelOptions::resolve.
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
                      std::optional<std::int64_t> dataset_classes, DType dtype = DType::f32);
 

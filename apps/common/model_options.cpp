@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/model_options.h"
 
-#include <algorithm>
 #include <charconv>
 
 #include "kernels/error.h"
@@ -32,68 +31,77 @@ void ModelOptions::add_to(CLI::App& app) {
   preset_option_ = app.add_option("--preset", preset_, "Named network: " + names)
                        ->capture_default_str()
                        ->group(group);
-  const auto number = [&](const char* name, std::int64_t MsdnetConfig::*field, const char* text) {
+  using C = MsdnetConfig;
+  using H = ConfigHints;
+  const auto number = [&](const char* name, std::int64_t C::*field,
+                          std::optional<std::int64_t> H::*hint, const char* text) {
     const CLI::Option* option = app.add_option(name, values_.*field, text)->group(group);
-    overrides_.push_back({option, [this, field](MsdnetConfig& c) { c.*field = values_.*field; }});
+    decides(option, field, hint);
     return option;
   };
   const auto choice = [&](const char* name, std::string& target, const char* text,
-                          const std::vector<std::string>& choices,
-                          std::function<void(MsdnetConfig&)> apply) {
-    const CLI::Option* option =
-        app.add_option(name, target, text)->check(CLI::IsMember(choices))->group(group);
-    overrides_.push_back({option, std::move(apply)});
+                          const std::vector<std::string>& choices) {
+    return app.add_option(name, target, text)->check(CLI::IsMember(choices))->group(group);
   };
-  number("--blocks", &MsdnetConfig::blocks, "Blocks, each ending in an exit");
-  choice("--step-mode", step_mode_, "Layers of the later blocks: all --step, or growing",
-         {"even", "lin_grow"}, [this](MsdnetConfig& c) {
-           c.step_mode = step_mode_ == "even" ? StepMode::even : StepMode::lin_grow;
-         });
-  number("--step", &MsdnetConfig::step, "Layers a later block (lin_grow: step*i+1 in block i+1)");
-  number("--base", &MsdnetConfig::base, "Layers of the first block");
-  number("--init-channels", &MsdnetConfig::init_channels, "Channels of the stem, times the factor");
-  number("--growth-rate", &MsdnetConfig::growth_rate, "New channels a layer, times the factor");
-  const CLI::Option* growth =
-      app.add_option("--growth-factors", growth_factors_, "One a scale, finest first, as 1-2-4")
-          ->group(group);
-  overrides_.push_back({growth, [this](MsdnetConfig& c) {
-                          c.growth_factors = parse_factors(growth_factors_, "--growth-factors");
-                        }});
+  const auto factors = [&](const char* name, std::string& target, const char* text,
+                           std::vector<std::int64_t> C::*field,
+                           std::optional<std::vector<std::int64_t>> H::*hint) {
+    const CLI::Option* option = app.add_option(name, target, text)->group(group);
+    decides<std::vector<std::int64_t>>(option, field, hint, [&target, field, name](C& c) {
+      c.*field = parse_factors(target, name);
+    });
+    return option;
+  };
+  number("--blocks", &C::blocks, &H::blocks, "Blocks, each ending in an exit");
+  decides<StepMode>(
+      choice("--step-mode", step_mode_, "Layers of the later blocks: all --step, or growing",
+             {"even", "lin_grow"}),
+      &C::step_mode, &H::step_mode,
+      [this](C& c) { c.step_mode = step_mode_ == "even" ? StepMode::even : StepMode::lin_grow; });
+  number("--step", &C::step, &H::step, "Layers a later block (lin_grow: step*i+1 in block i+1)");
+  number("--base", &C::base, &H::base, "Layers of the first block");
+  number("--init-channels", &C::init_channels, &H::init_channels,
+         "Channels of the stem, times the factor");
+  number("--growth-rate", &C::growth_rate, &H::growth_rate,
+         "New channels a layer, times the factor");
+  factors("--growth-factors", growth_factors_, "One a scale, finest first, as 1-2-4",
+          &C::growth_factors, &H::growth_factors);
   bottleneck_factors_option_ =
-      app.add_option("--bottleneck-factors", bottleneck_factors_,
-                     "Bottleneck width in units of a branch's outputs, one a scale")
-          ->group(group);
-  overrides_.push_back({bottleneck_factors_option_, [this](MsdnetConfig& c) {
-                          c.bottleneck_factors =
-                              parse_factors(bottleneck_factors_, "--bottleneck-factors");
-                        }});
-  const CLI::Option* bottleneck = app.add_flag("--bottleneck,!--no-bottleneck", values_.bottleneck,
-                                               "1x1 convolutions before the 3x3 ones, or none")
-                                      ->group(group);
-  overrides_.push_back(
-      {bottleneck, [this](MsdnetConfig& c) { c.bottleneck = values_.bottleneck; }});
-  choice("--prune", prune_, "Where the finer scales end", {"max", "min"},
-         [this](MsdnetConfig& c) { c.prune = prune_ == "max" ? PruneMode::max : PruneMode::min; });
-  const CLI::Option* reduction =
-      app.add_option("--reduction", values_.reduction,
-                     "Share of the channels a transition keeps; 0: no transitions")
-          ->group(group);
-  overrides_.push_back({reduction, [this](MsdnetConfig& c) { c.reduction = values_.reduction; }});
-  number("--classes", &MsdnetConfig::classes,
+      factors("--bottleneck-factors", bottleneck_factors_,
+              "Bottleneck width in units of a branch's outputs, one a scale",
+              &C::bottleneck_factors, &H::bottleneck_factors);
+  decides(app.add_flag("--bottleneck,!--no-bottleneck", values_.bottleneck,
+                       "1x1 convolutions before the 3x3 ones, or none")
+              ->group(group),
+          &C::bottleneck, &H::bottleneck);
+  decides<PruneMode>(choice("--prune", prune_, "Where the finer scales end", {"max", "min"}),
+                     &C::prune, &H::prune,
+                     [this](C& c) { c.prune = prune_ == "max" ? PruneMode::max : PruneMode::min; });
+  decides(app.add_option("--reduction", values_.reduction,
+                         "Share of the channels a transition keeps; 0: no transitions")
+              ->group(group),
+          &C::reduction, &H::reduction);
+  number("--classes", &C::classes, &H::classes,
          "Classes (default: the data set's, else the preset's)");
-  choice("--input-kind", input_kind_, "Stem and classifier", {"cifar", "imagenet"},
-         [this](MsdnetConfig& c) {
-           c.input_kind = input_kind_ == "cifar" ? InputKind::cifar : InputKind::imagenet;
-         });
+  decides<InputKind>(
+      choice("--input-kind", input_kind_, "Stem and classifier", {"cifar", "imagenet"}),
+      &C::input_kind, &H::input_kind, [this](C& c) {
+        c.input_kind = input_kind_ == "cifar" ? InputKind::cifar : InputKind::imagenet;
+      });
   image_size_option_ =
-      number("--image-size", &MsdnetConfig::image_size,
+      number("--image-size", &C::image_size, &H::image_size,
              "Height and width of the input; images of --dataset folder are resized");
 }
 
-bool ModelOptions::given() const {
-  return preset_option_->count() > 0 ||
-         std::any_of(overrides_.begin(), overrides_.end(),
-                     [](const Override& o) { return o.option->count() > 0; });
+ConfigHints ModelOptions::hints() const {
+  MsdnetConfig written;
+  ConfigHints hints;
+  for (const Override& override : overrides_) {
+    if (override.option->count() == 0) continue;
+    override.apply(written);
+    override.hint(hints, written);
+  }
+  return hints;
 }
 
 std::optional<std::int64_t> ModelOptions::image_size() const {

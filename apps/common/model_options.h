@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "models/config.h"
+#include "models/config_inference.h"
 
 namespace msd {
 
@@ -21,8 +21,9 @@ class ModelOptions {
   /// ConfigError for a configuration that cannot be built.
   MsdnetConfig resolve(const std::optional<MsdnetConfig>& base,
                        std::optional<std::int64_t> dataset_classes) const;
-  /// True where the command line names a preset or any field.
-  bool given() const;
+  bool preset_given() const { return preset_option_->count() > 0; }
+  /// The fields that the command line names.
+  ConfigHints hints() const;
   /// --image-size, where the command line has it.
   std::optional<std::int64_t> image_size() const;
 
@@ -30,7 +31,18 @@ class ModelOptions {
   struct Override {
     const CLI::Option* option;
     std::function<void(MsdnetConfig&)> apply;
+    std::function<void(ConfigHints&, const MsdnetConfig&)> hint;  // as the configuration has it
   };
+
+  /// `option` decides a field: `apply` writes it, by default from values_.
+  template <typename T>
+  void decides(const CLI::Option* option, T MsdnetConfig::*field,
+               std::optional<T> ConfigHints::*hint,
+               std::function<void(MsdnetConfig&)> apply = nullptr) {
+    if (!apply) apply = [this, field](MsdnetConfig& c) { c.*field = values_.*field; };
+    overrides_.push_back({option, std::move(apply),
+                          [=](ConfigHints& h, const MsdnetConfig& c) { h.*hint = c.*field; }});
+  }
 
   std::string preset_ = "cifar10-tiny";
   const CLI::Option* preset_option_ = nullptr;

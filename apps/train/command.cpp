@@ -17,7 +17,7 @@ bool works_on_tensors(const CLI::Option& option) {
   if (group != "Data" && group != "Training" && group != "Run") return true;
   const std::initializer_list<std::string_view> obeyed = {
       "--lr",        "--momentum",     "--nesterov", "--weight-decay",
-      "--precision", "--exit-weights", "--weights"};
+      "--precision", "--exit-weights", "--weights",  "--optimizer-state"};
   return std::find(obeyed.begin(), obeyed.end(), name) != obeyed.end();
 }
 
@@ -61,8 +61,15 @@ void TrainCommand::add_run(CLI::App& app) {
   app.add_flag("--overwrite", overwrite, "Start anew in a run folder that holds a run")
       ->excludes(resume_option)
       ->group(run);
-  app.add_option("--weights", weights, "Start from this checkpoint's weights")
-      ->excludes(resume_option)
+  CLI::Option* weights_option =
+      app.add_option("--weights", weights,
+                     "Start from these weights: a checkpoint, or a file of PyTorch or Torch7")
+          ->excludes(resume_option)
+          ->group(run);
+  app.add_flag("--optimizer-state", optimizer_state,
+               "Take momentum and settings of SGD (rate, momentum, Nesterov, weight decay) from "
+               "--weights too; options given go over the settings")
+      ->needs(weights_option)
       ->group(run);
   app.add_flag("--json", json, "Print JSON, one object a line")->group(run);
 }

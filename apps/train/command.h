@@ -23,6 +23,7 @@ struct TrainCommand {
   std::string run_dir = "runs/msd";
   bool resume = false, overwrite = false;
   std::string weights;
+  bool optimizer_state = false;
   int workers = 1;
   std::int64_t save_every = 0, log_interval = 0;
   bool json = false, dry_run = false;
@@ -39,6 +40,11 @@ struct TrainCommand {
 
   const CLI::App* app_ = nullptr;
 };
+
+/// --optimizer-state: puts the checkpoint's velocities into the network, and SGD's settings into
+/// `training` where the command line does not have them. Throws ConfigError where the file has
+/// none.
+void take_optimizer(const Checkpoint& checkpoint, Network& network, TrainingOptions& training);
 
 /// --dry-run: prints the network's costs.
 int print_costs(const TrainCommand& command);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "apps/common/model_file.h"
 #include "apps/common/table.h"
 #include "apps/train/command.h"
 #include "models/checkpoint.h"
@@ -42,7 +43,9 @@ class Floors {
 
 int print_costs(const TrainCommand& command) {
   std::optional<MsdnetConfig> base;
-  if (!command.weights.empty()) base = read_checkpoint(command.weights).config;
+  if (!command.weights.empty()) {
+    base = base_config(read_checkpoint(command.weights), command.model);
+  }
   const MsdnetConfig config = command.model.resolve(base, command.data.classes_of_name());
   const Architecture net = make_architecture(config);
   const std::vector<ExitCost> costs = exit_costs(net);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <iostream>
 
+#include "apps/common/model_file.h"
 #include "apps/common/tensor_file.h"
 #include "apps/train/command.h"
 #include "models/checkpoint.h"
@@ -12,9 +13,8 @@ int train_on_tensors(const TrainCommand& command) {
   const Checkpoint checkpoint = read_checkpoint(command.weights);
   const std::unique_ptr<Runtime> runtime = command.runtime.make();
   command.training.precision.apply(*runtime);
-  Network network(command.model.resolve(checkpoint.config, std::nullopt), runtime->allocator(),
-                  command.training.precision.parameters());
-  checkpoint.load_weights(network);
+  Network network = load_network(*runtime, checkpoint, command.model, std::nullopt,
+                                 command.training.precision.parameters());
   const Safetensors file = read_safetensors(command.tensors);
   const Tensor& input = require_tensor(file, command.tensors, "input");
   const Tensor& labels = require_tensor(file, command.tensors, "labels");
@@ -33,8 +33,10 @@ int train_on_tensors(const TrainCommand& command) {
   TrainingGraph graph(*runtime, network, n,
                       command.training.exit_weights(network.architecture().exits()),
                       command.training.precision.activations());
-  Sgd sgd(*runtime, network.parameters(), command.training.sgd());
-  sgd.set_lr(command.training.schedule().lr);
+  TrainingOptions training = command.training;
+  if (command.optimizer_state) take_optimizer(checkpoint, network, training);
+  Sgd sgd(*runtime, network.parameters(), training.sgd());
+  sgd.set_lr(training.schedule().lr);
   graph.set_batch(channels_last(input).view(), classes.data());
   for (std::int64_t step = 0; step < command.steps; ++step) {
     graph.run();

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <iostream>
 
+#include "apps/common/model_file.h"
 #include "apps/common/table.h"
 #include "apps/train/command.h"
 #include "apps/train/trainer.h"
@@ -73,14 +74,16 @@ int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
   const Split split = data_options.split(data);
   std::optional<Checkpoint> start;
   if (!command.weights.empty()) start = read_checkpoint(command.weights);
-  const std::optional<MsdnetConfig> base = resumed != nullptr  ? resumed->config
-                                           : start.has_value() ? start->config
-                                                               : std::nullopt;
+  const Checkpoint* from = resumed != nullptr ? resumed : start.has_value() ? &*start : nullptr;
+  const std::optional<MsdnetConfig> base =
+      from == nullptr ? std::nullopt : base_config(*from, command.model);
   const MsdnetConfig config = command.model.resolve(base, data.classes());
   require_fit(config, data);
 
   Network network(config, runtime->allocator(), command.training.precision.parameters());
-  const nlohmann::json stored = {{"options", command.training.to_json()},
+  TrainingOptions training = command.training;
+  if (command.optimizer_state) take_optimizer(*start, network, training);
+  const nlohmann::json stored = {{"options", training.to_json()},
                                  {"data", data_options.to_json()},
                                  {"data_fingerprint", data.fingerprint}};
   TrainingState state;
@@ -100,7 +103,7 @@ int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
                            network,
                            data,
                            split,
-                           command.training,
+                           training,
                            command.workers,
                            command.save_every,
                            log_interval(command, *runtime),

@@ -87,6 +87,20 @@ std::vector<double> TrainingOptions::exit_weights(std::int64_t exits) const {
   return weights;
 }
 
+void TrainingOptions::take(const OptimizerSettings& settings) {
+  const auto take = [&](const char* option, auto& value, const auto& setting) {
+    if (app_->count(option) == 0) value = setting;
+  };
+  if (settings.dampening != 0.0) {
+    throw ConfigError(message("its optimiser has dampening ", settings.dampening,
+                              ", which this SGD has not; leave --optimizer-state out"));
+  }
+  take("--lr", lr_, settings.lr);
+  take("--momentum", sgd_.momentum, settings.momentum);
+  take("--nesterov", sgd_.nesterov, settings.nesterov);
+  take("--weight-decay", sgd_.weight_decay, settings.weight_decay);
+}
+
 nlohmann::json TrainingOptions::to_json() const {
   return {{"epochs", epochs},
           {"batch_size", batch_size},

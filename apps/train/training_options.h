@@ -12,6 +12,7 @@
 #include "engine/optimizer.h"
 #include "engine/schedule.h"
 #include "models/network.h"
+#include "models/state_dict.h"
 
 namespace msd {
 
@@ -35,6 +36,10 @@ class TrainingOptions {
   ScheduleOptions schedule() const;
   /// One weight an exit; throws ConfigError where their number is wrong.
   std::vector<double> exit_weights(std::int64_t exits) const;
+
+  /// Takes SGD's settings where the command line does not have them. Throws ConfigError where they
+  /// cannot be used.
+  void take(const OptimizerSettings& settings);
 
   nlohmann::json to_json() const;
   /// Takes over what a run stored; call between add_to() and parsing.

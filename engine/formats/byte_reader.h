@@ -12,9 +12,9 @@
 
 namespace msd {
 
-/// Text of a file for an error message: at most 80 characters of it, on one line.
+/// Text of a file for an error message: at most 120 characters of it, on one line.
 inline std::string printable(std::string_view text) {
-  constexpr std::size_t kMost = 80;
+  constexpr std::size_t kMost = 120;
   std::string out;
   for (const char c : text.substr(0, kMost)) out += c >= 0x20 && c < 0x7f ? c : '?';
   return text.size() > kMost ? out + "..." : out;

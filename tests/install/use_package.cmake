@@ -22,7 +22,7 @@ if(NOT output MATCHES "^exit 1: logits \\[1,1,1,10\\], .* is .* with confidence 
   message(FATAL_ERROR "the consumer says: ${output}")
 endif()
 
-foreach(program msd-train msd-eval msd-infer)
+foreach(program msd-train msd-eval msd-infer msd-convert)
   run(${work}/moved/bin/${program} --help)
 endforeach()
 # A version that breaks callers is not taken for this one.

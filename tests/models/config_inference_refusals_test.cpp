@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/tensor.h"
 #include "models/architecture.h"
 #include "models/config_inference.h"
 #include "models/state_structure.h"
@@ -71,9 +72,9 @@ TEST(ConfigInferenceRefusals, LateTensorsAreNamedWithWhatWasExpected) {
       ++damaged[name][d];
       // Outputs are compared with those of the convolution or batch norm beside it first.
       const std::string expected =
-          d == 0 ? "[" + std::to_string(shape[0]) : "needs " + text_of(shape);
+          d == 0 ? "[" + std::to_string(shape[0]) : "needs " + shape_text(shape);
       EXPECT_TRUE(throws<ConfigError>([&] { infer_config(damaged); },
-                                      {name + " is " + text_of(damaged[name]), expected}));
+                                      {name + " is " + shape_text(damaged[name]), expected}));
     }
   }
 }
@@ -83,7 +84,7 @@ TEST(ConfigInferenceRefusals, AConvolutionIsHeldAgainstItsBatchNorm) {
   StateShapes shapes = shapes_of(small());
   ++shapes["blocks.0.0.layers.1.net.0.weight"][0];
   EXPECT_TRUE(throws<ConfigError>([&] { infer_config(shapes); },
-                                  {"blocks.0.0.layers.1.net.0.weight is [17, 8, 3, 3]",
+                                  {"blocks.0.0.layers.1.net.0.weight is [17,8,3,3]",
                                    "blocks.0.0.layers.1.net.1.weight is [16]"}));
 }
 

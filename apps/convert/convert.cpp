@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+#include "apps/convert/convert.h"
+
+#include <filesystem>
+#include <iostream>
+
+#include "apps/common/app.h"
+#include "apps/common/model_file.h"
+#include "apps/convert/values.h"
+#include "data/split.h"
+#include "engine/formats/torch_file.h"
+#include "kernels/error.h"
+#include "models/torch_state.h"
+
+namespace msd {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<NamedTensor> named(const std::map<std::string, Tensor>& tensors) {
+  std::vector<NamedTensor> out;
+  for (const auto& [name, tensor] : tensors) out.push_back({name, tensor});
+  return out;
+}
+
+Weights read_weights(const ConvertOptions& options) {
+  Weights weights{read_checkpoint(options.input), false, {}};
+  Checkpoint& checkpoint = weights.checkpoint;
+  if (!checkpoint.config && !options.model.preset_given()) {
+    InferredConfig inferred = infer_config(checkpoint, options.model.hints());
+    checkpoint.config = std::move(inferred.config);
+    weights.undecided = std::move(inferred.undecided);
+    weights.inferred = true;
+  } else {
+    // What is claimed of the network must be what the tensors say.
+    checkpoint.config = options.model.resolve(checkpoint.config, std::nullopt);
+    require_state(checkpoint, *checkpoint.config);
+  }
+  return weights;
+}
+
+void write_weights(Weights& weights, const ConvertOptions& options) {
+  Checkpoint& checkpoint = weights.checkpoint;
+  StateDict& state = checkpoint.state;
+  if (options.weights_only) {
+    std::erase_if(state.tensors,
+                  [](const auto& entry) { return entry.first.starts_with(kVelocityPrefix); });
+    state.optimizer.reset();
+    checkpoint.training = nullptr;
+  }
+  state.description = description_of(checkpoint);
+  if (options.target() == ConvertTarget::torch) {
+    write_torch(options.output, torch_checkpoint(state, options.module_prefix));
+  } else {
+    write_safetensors(options.output, named(state.tensors), {{"msd", *state.description}});
+  }
+}
+
+void convert_weights(const ConvertOptions& options) {
+  Weights weights = read_weights(options);
+  switch (options.target()) {
+    case ConvertTarget::describe:
+      return describe_weights(std::cout, weights, options.json);
+    case ConvertTarget::safetensors:
+    case ConvertTarget::torch:
+      return write_weights(weights, options);
+    case ConvertTarget::onnx:
+      throw ConfigError("ONNX is not written yet");
+    case ConvertTarget::json:
+      throw ConfigError(options.input +
+                        " holds a network's weights, which JSON is not for; write " +
+                        ".safetensors, .pth or .onnx, or describe it with --json");
+  }
+}
+
+void write_split(const ConvertOptions& options) {
+  Runtime runtime;
+  const Dataset data = options.data.load(runtime);
+  const Split split = load_split(options.input, data, options.holdout);
+  save_split(options.output, data, split);
+  std::cerr << "held out " << split.holdout.size() << " of " << data.train.size()
+            << " training images\n";
+}
+
+void convert_values(const PickleValue& root, const ConvertOptions& options) {
+  switch (options.target()) {
+    case ConvertTarget::describe:
+      if (options.json) {
+        std::cout << values_json(root).dump() << '\n';
+      } else {
+        print_values(std::cout, root);
+      }
+      return;
+    case ConvertTarget::json:
+      write_file_atomically(options.output, values_json(root).dump() + "\n");
+      return;
+    case ConvertTarget::safetensors: {
+      const std::map<std::string, Tensor> tensors = values_tensors(root);
+      if (tensors.empty()) throw ConfigError("holds no tensor; write .json");
+      write_safetensors(options.output, named(tensors));
+      return;
+    }
+    case ConvertTarget::torch:
+    case ConvertTarget::onnx:
+      throw ConfigError("holds no network's weights; write .json or .safetensors");
+  }
+}
+
+// Converts the file unless it holds weights; returns whether it did.
+bool convert_other(const ConvertOptions& options) {
+  if (options.target() == ConvertTarget::json && options.given("--dataset")) {
+    write_split(options);
+    return true;
+  }
+  const FileBytes file(options.input);
+  if (!looks_like_torch(file.bytes())) return false;
+  try {
+    const TorchFile torch(file.bytes());
+    if (has_torch_state(torch.root())) return false;
+    convert_values(torch.root(), options);
+  } catch (const FormatError& error) {
+    throw FormatError(options.input + ": " + error.what());
+  } catch (const ConfigError& error) {
+    throw ConfigError(options.input + ": " + error.what());
+  }
+  return true;
+}
+
+}  // namespace
+
+void convert(const ConvertOptions& options) {
+  std::error_code ignored;
+  if (!options.output.empty() && fs::equivalent(options.input, options.output, ignored)) {
+    throw ConfigError("input and output are the same file, " + options.input +
+                      "; write another one");
+  }
+  if (!convert_other(options)) convert_weights(options);
+  if (!std::cout.flush()) throw IoError("cannot write to stdout; is the disk full?");
+}
+
+int convert_main(int argc, char** argv) {
+  CLI::App app(
+      "Says what a file of weights, a hold-out list or a list of costs holds, of this project, "
+      "PyTorch or Torch7, and converts it.",
+      "msd-convert");
+  ConvertOptions options;
+  options.add_to(app);
+  return run_app(app, argc, argv, [&options] {
+    convert(options);
+    return 0;
+  });
+}
+
+}  // namespace msd

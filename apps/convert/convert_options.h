@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "apps/common/data_options.h"
+#include "apps/common/model_options.h"
+
+namespace msd {
+
+/// What msd-convert writes.
+enum class ConvertTarget : std::uint8_t { describe, safetensors, torch, onnx, json };
+
+/// The command line of msd-convert.
+class ConvertOptions {
+ public:
+  void add_to(CLI::App& app);
+
+  /// By the output's name, or --to.
+  ConvertTarget target() const { return target_; }
+  bool given(const char* option) const { return app_->count(option) > 0; }
+
+  std::string input, output;
+  ModelOptions model;
+  DataOptions data;
+  std::int64_t holdout = -1;  // of a permutation; -1: as its implementation takes
+  bool json = false;
+  bool weights_only = false, module_prefix = false;
+  std::int64_t exit = 0;  // from 1; 0: all
+  bool keep_batchnorm = false;
+
+ private:
+  void check_usage();
+
+  const CLI::App* app_ = nullptr;
+  std::string to_;
+  ConvertTarget target_ = ConvertTarget::describe;
+};
+
+}  // namespace msd

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <set>
+
+#include "apps/convert/convert.h"
+
+namespace msd {
+namespace {
+
+struct Totals {
+  std::int64_t tensors = 0, parameters = 0, velocities = 0;
+  std::set<std::string> types;  // of the parameters
+};
+
+Totals totals_of(const StateDict& state) {
+  Totals totals;
+  for (const auto& [tensor_name, tensor] : state.tensors) {
+    if (tensor_name.starts_with(kVelocityPrefix)) {
+      ++totals.velocities;
+      continue;
+    }
+    ++totals.tensors;
+    if (is_buffer(tensor_name)) continue;
+    totals.parameters += tensor.elems();
+    totals.types.emplace(name(tensor.dtype()));
+  }
+  return totals;
+}
+
+// As the options would say it.
+std::string options_of(const MsdnetConfig& c) {
+  return message("--blocks ", c.blocks, " --step-mode ", name(c.step_mode), " --step ", c.step,
+                 " --base ", c.base, " --init-channels ", c.init_channels, " --growth-rate ",
+                 c.growth_rate, " --growth-factors ", dashed(c.growth_factors),
+                 c.bottleneck ? " --bottleneck-factors " + dashed(c.bottleneck_factors)
+                              : std::string(" --no-bottleneck"),
+                 " --prune ", name(c.prune), " --reduction ", c.reduction, " --classes ", c.classes,
+                 " --input-kind ", name(c.input_kind), " --image-size ", c.image_size);
+}
+
+nlohmann::ordered_json json_of(const Weights& weights) {
+  const Checkpoint& checkpoint = weights.checkpoint;
+  const Totals totals = totals_of(checkpoint.state);
+  nlohmann::ordered_json json = {
+      {"file", checkpoint.path.string()},
+      {"format", name(checkpoint.format)},
+      {"config", nlohmann::json(*checkpoint.config)},
+      {"config_source", weights.inferred ? "names and shapes" : "file"},
+      {"undecided", weights.undecided},
+      {"parameters", totals.parameters},
+      {"dtypes", totals.types},
+      {"velocities", totals.velocities},
+      {"optimizer",
+       checkpoint.state.optimizer ? nlohmann::json(*checkpoint.state.optimizer) : nlohmann::json()},
+      {"dataset", checkpoint.data ? nlohmann::json(checkpoint.data->dataset) : nlohmann::json()},
+      {"fingerprint", checkpoint.fingerprint}};
+  nlohmann::ordered_json tensors = nlohmann::ordered_json::object();
+  for (const auto& [tensor_name, tensor] : checkpoint.state.tensors) {
+    tensors[tensor_name] = {{"dtype", name(tensor.dtype())}, {"shape", tensor.shape()}};
+  }
+  json["tensors"] = std::move(tensors);
+  return json;
+}
+
+}  // namespace
+
+void describe_weights(std::ostream& out, const Weights& weights, bool json) {
+  if (json) {
+    out << json_of(weights).dump() << '\n';
+    return;
+  }
+  const Checkpoint& checkpoint = weights.checkpoint;
+  const Totals totals = totals_of(checkpoint.state);
+  std::string types;
+  for (const std::string& type : totals.types) types += (types.empty() ? "" : ", ") + type;
+  out << "file: " << checkpoint.path.string() << ", " << name(checkpoint.format) << '\n'
+      << "weights: " << totals.parameters << " parameters of type " << types << " in "
+      << totals.tensors << " tensors with the statistics\n"
+      << "network (" << (weights.inferred ? "by names and shapes" : "as the file says")
+      << "): " << options_of(*checkpoint.config) << '\n';
+  for (const std::string& note : weights.undecided) out << "  " << note << '\n';
+  if (checkpoint.state.optimizer) {
+    const OptimizerSettings& s = *checkpoint.state.optimizer;
+    out << "optimizer: SGD, rate " << s.lr << ", momentum " << s.momentum
+        << (s.nesterov ? " (Nesterov)" : "") << ", weight decay " << s.weight_decay << ", "
+        << totals.velocities << " velocities\n";
+  } else if (!checkpoint.state.optimizer_problem.empty()) {
+    out << "optimizer: not usable, " << checkpoint.state.optimizer_problem << '\n';
+  }
+  if (checkpoint.data) out << "data: " << checkpoint.data->dataset << '\n';
+  out << "fingerprint: " << checkpoint.fingerprint << '\n';
+}
+
+}  // namespace msd

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <iosfwd>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "engine/formats/pickle.h"
+
+namespace msd {
+
+/// A tree of Python values as JSON: tensors as {"dtype", "shape", "values"} with nested lists,
+/// dictionaries with keys as text. Throws FormatError where it is no tree (a cycle) or has more
+/// than a few million numbers.
+nlohmann::ordered_json values_json(const PickleValue& root);
+
+/// What the tree holds, for people: a line an entry, numbers in full where there are few.
+void print_values(std::ostream& out, const PickleValue& root);
+
+/// Its tensors by their paths ("optimizer.state.0.momentum_buffer"); one that is the root is called
+/// "value".
+std::map<std::string, Tensor> values_tensors(const PickleValue& root);
+
+}  // namespace msd
