@@ -54,6 +54,7 @@ class Documents : public testing::Test {
   }
 
   std::map<std::string, std::set<std::string>> options_ = {
+      {"msd-convert", declared_options("msd-convert")},
       {"msd-train", declared_options("msd-train")},
       {"msd-eval", declared_options("msd-eval")},
       {"msd-infer", declared_options("msd-infer")}};

@@ -150,6 +150,7 @@ std::vector<OptionRow> TrainOptions::run_rows() {
     return std::to_string(fs::exists(path("here")));
   };
   const Arguments again = run({"--run-dir", run_folder(run()).string()});
+  const Arguments from_other = run({"--weights", latest(run({"--seed", "6"})).string()});
   const Arguments anew = run({"--run-dir", path("anew"), "--overwrite"});
   return {raises("--threads", threads, 2, run(), run({"--threads", "3"})),
           raises("--workers", threads, 2, run({"--workers", "0"}), run({"--workers", "3"})),
@@ -166,6 +167,8 @@ std::vector<OptionRow> TrainOptions::run_rows() {
           changes("--overwrite", exit_code, again, again + Arguments{"--overwrite"}),
           changes("--weights", weights_, run(),
                   run({"--weights", latest(run({"--seed", "6"})).string()})),
+          changes("--optimizer-state", weights_, from_other,
+                  from_other + Arguments{"--optimizer-state"}),
           changes("--json", is_json, anew, anew + Arguments{"--json"})};
 }
 

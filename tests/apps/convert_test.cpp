@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+// msd-convert: what it says of files, and that nothing is lost on the way from one to another.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "apps/common/evaluate.h"
+#include "data/cifar.h"
+#include "data/split.h"
+#include "engine/formats/torch_file.h"
+#include "models/torch_state.h"
+#include "tests/apps/option_walk.h"
+#include "tests/support/tensors.h"
+
+namespace msd::test {
+namespace {
+
+ProgramResult run_convert(const Arguments& arguments) {
+  return run_program("msd-convert", arguments);
+}
+
+class Convert : public ProgramTest {
+ protected:
+  // A checkpoint of a run that took a step, so with velocities; another one each call.
+  std::string train(const Arguments& more = {}) {
+    const std::string run = path("run" + std::to_string(++runs_));
+    EXPECT_TRUE(succeeds(run_program(
+        "msd-train",
+        kSmallNetwork +
+            Arguments{"--synthetic-train", "40", "--synthetic-test", "8", "--holdout", "8",
+                      "--epochs", "1", "--batch-size", "16", "--threads", "1", "--run-dir", run} +
+            more)));
+    return run + "/checkpoint-latest.safetensors";
+  }
+  // The same tensors without a word about the network, as other programs write them.
+  std::string bare(const std::string& weights) {
+    const std::string to = path("bare.safetensors");
+    std::vector<NamedTensor> tensors;
+    for (const auto& [name, tensor] : read_checkpoint(weights).state.tensors) {
+      if (!name.starts_with(kVelocityPrefix)) tensors.push_back({"module." + name, tensor});
+    }
+    write_safetensors(to, tensors);
+    return to;
+  }
+  std::string permutation(const std::vector<std::int64_t>& order) {
+    Tensor tensor =
+        Tensor::empty(host_allocator(), {static_cast<std::int64_t>(order.size())}, DType::i64);
+    std::copy(order.begin(), order.end(), tensor.span<std::int64_t>().begin());
+    write_torch(path("index.pth"), TorchObject::tensor(tensor));
+    return path("index.pth");
+  }
+
+ private:
+  int runs_ = 0;
+};
+
+TEST_F(Convert, TheConfigurationOfBareWeightsIsInferredAndShown) {
+  const ProgramResult said = run_convert({bare(weights_), "--json"});
+  ASSERT_TRUE(succeeds(said));
+  const nlohmann::json json = nlohmann::json::parse(said.out);
+  EXPECT_EQ(json.at("config").get<MsdnetConfig>(), small_config());
+  EXPECT_EQ(json.at("config_source"), "names and shapes");
+  ASSERT_EQ(json.at("undecided").size(), 1u);
+  EXPECT_NE(json.at("undecided")[0].get<std::string>().find("--image-size"), std::string::npos);
+  const nlohmann::json own = nlohmann::json::parse(run_convert({weights_, "--json"}).out);
+  EXPECT_EQ(own.at("config_source"), "file");
+  EXPECT_EQ(own.at("config"), json.at("config"));
+  EXPECT_EQ(own.at("fingerprint"), json.at("fingerprint"));
+  const ProgramResult text = run_convert({bare(weights_)});
+  EXPECT_NE(text.out.find("--init-channels 4 --growth-rate 2"), std::string::npos) << text.out;
+}
+
+TEST_F(Convert, ThereAndBackIsTheIdentityOnEveryTensor) {
+  const std::string start = train();
+  ASSERT_TRUE(succeeds(run_convert({start, path("a.pth")})));
+  ASSERT_TRUE(succeeds(run_convert({path("a.pth"), path("b.safetensors")})));
+  ASSERT_TRUE(succeeds(run_convert({path("b.safetensors"), path("c.pth.tar")})));
+  const Checkpoint before = read_checkpoint(start);
+  EXPECT_TRUE(std::any_of(before.state.tensors.begin(), before.state.tensors.end(),
+                          [](const auto& e) { return e.first.starts_with(kVelocityPrefix); }));
+  for (const char* name : {"a.pth", "b.safetensors", "c.pth.tar"}) {
+    const Checkpoint after = read_checkpoint(path(name));
+    EXPECT_TRUE(identical(after.state.tensors, before.state.tensors)) << name;
+    EXPECT_EQ(after.config, before.config) << name;
+    EXPECT_EQ(after.fingerprint, before.fingerprint) << name;
+    EXPECT_EQ(after.state.optimizer, before.state.optimizer) << name;
+    EXPECT_EQ(after.training, before.training) << name;
+    EXPECT_EQ(after.data->mean, before.data->mean) << name;
+  }
+  EXPECT_EQ(read_text_file(path("a.pth")), read_text_file(path("c.pth.tar")));
+}
+
+TEST_F(Convert, OtherProgramsFindWhatTheyLookFor) {
+  ASSERT_TRUE(succeeds(run_convert({train(), path("a.pth"), "--module-prefix"})));
+  const FileBytes bytes(path("a.pth"));
+  const TorchFile file(bytes.bytes());
+  const PickleValue* state = file.root().find("state_dict");
+  ASSERT_NE(state, nullptr);
+  const auto& items = state->as<PickleValue::Dict>()->items;
+  EXPECT_EQ(*items.front().first->as<std::string>(), "module.blocks.0.0.layers.0.net.0.weight");
+  EXPECT_EQ(*items.back().first->as<std::string>(), "module.classifier.1.linear.bias");
+  const PickleValue* group =
+      file.root().find("optimizer")->find("param_groups")->as<PickleValue::List>()->items[0];
+  EXPECT_EQ(*group->find("momentum")->as<double>(), 0.9);
+  EXPECT_EQ(*group->find("nesterov")->as<bool>(), true);
+}
+
+TEST_F(Convert, WeightsOnlyLeavesTheOptimizerOut) {
+  ASSERT_TRUE(succeeds(run_convert({train(), path("w.safetensors"), "--weights-only"})));
+  const Checkpoint weights = read_checkpoint(path("w.safetensors"));
+  EXPECT_FALSE(weights.state.optimizer.has_value());
+  for (const auto& entry : weights.state.tensors) {
+    EXPECT_FALSE(entry.first.starts_with(kVelocityPrefix));
+  }
+}
+
+TEST_F(Convert, EveryProgramReadsWhatItWrites) {
+  ASSERT_TRUE(succeeds(run_convert({weights_, path("w.pth")})));
+  const auto images = [&](const std::string& weights) {
+    return run_program("msd-infer",
+                       {"--weights", weights, "--dataset", "synthetic", "--limit", "3", "--json"});
+  };
+  const auto answers = [&](const std::string& weights) {
+    std::string text;
+    for (nlohmann::json line : json_lines(images(weights).out)) {
+      if (!line.contains("summary")) text += line.value("confidence", nlohmann::json()).dump();
+    }
+    return text;
+  };
+  EXPECT_TRUE(succeeds(images(path("w.pth"))));
+  EXPECT_EQ(answers(path("w.pth")), answers(weights_));
+  EXPECT_TRUE(succeeds(run_program(
+      "msd-eval", {"--weights", path("w.pth"), "--dataset", "synthetic", "--time-images", "0"})));
+  EXPECT_TRUE(succeeds(run_program("msd-train", {"--weights", path("w.pth"), "--dry-run"})));
+}
+
+TEST_F(Convert, CostListsAndPermutationsAreShown) {
+  write_torch(path("flops.pth"),
+              TorchObject::list({TorchObject::integer(6859876), TorchObject::real(0.5)}));
+  EXPECT_EQ(run_convert({path("flops.pth"), "--json"}).out, "[6859876,0.5]\n");
+  EXPECT_NE(run_convert({path("flops.pth")}).out.find("6859876"), std::string::npos);
+  const std::string index = permutation({2, 0, 1});
+  EXPECT_NE(run_convert({index}).out.find("i64 [3], a permutation of 0 to 2: [2,0,1]"),
+            std::string::npos);
+  ASSERT_TRUE(succeeds(run_convert({index, path("i.json")})));
+  EXPECT_EQ(nlohmann::json::parse(read_text_file(path("i.json"))),
+            nlohmann::json::parse(R"({"dtype":"i64","shape":[3],"values":[2,0,1]})"));
+  ASSERT_TRUE(succeeds(run_convert({index, path("i.safetensors")})));
+  EXPECT_EQ(doubles(read_safetensors(path("i.safetensors")).tensors.at("value")),
+            (std::vector<double>{2, 0, 1}));
+}
+
+TEST_F(Convert, APermutationBecomesASplit) {
+  const std::string data = write_cifar(folder_ / "cifar");
+  const std::string index = permutation({8, 1, 2, 3, 0, 5, 6, 7, 4});
+  const Arguments to_split = {index, path("split.json"), "--dataset", "cifar10", "--data", data};
+  EXPECT_TRUE(fails(run_convert(to_split), 1, {"index.pth", "--holdout"}));
+  ASSERT_TRUE(succeeds(run_convert(to_split + Arguments{"--holdout", "3"})));
+  const Dataset cifar = load_cifar(Cifar::cifar10, data);
+  const std::vector<std::int64_t> expected = {4, 6, 7};
+  EXPECT_EQ(load_split(path("split.json"), cifar).holdout, expected);
+  EXPECT_EQ(load_split(index, cifar, 3).holdout, expected);
+}
+
+TEST_F(Convert, WhatCannotBeIsSaid) {
+  EXPECT_TRUE(fails(run_convert({weights_, weights_}), 1, {"same file"}));
+  EXPECT_TRUE(fails(run_convert({weights_, path("x.foo")}), 2, {"x.foo", "--to"}));
+  EXPECT_TRUE(fails(run_convert({weights_, path("x.json")}), 1, {"weights", ".onnx"}));
+  EXPECT_TRUE(fails(run_convert({permutation({0}), path("x.pth")}), 1, {"index.pth", ".json"}));
+  EXPECT_TRUE(fails(run_convert({path("absent")}), 1, {"absent"}));
+  EXPECT_TRUE(fails(run_convert({bare(weights_), "--blocks", "2"}), 1, {"--blocks 2"}));
+  EXPECT_TRUE(fails(run_convert({weights_, "--growth-rate", "4"}), 1, {"blocks.0.1."}));
+  write_safetensors(path("other.safetensors"), {{"input", make_tensor({2}, {1, 2})}});
+  EXPECT_TRUE(fails(run_convert({path("other.safetensors")}), 1, {"not an MSDNet", "input"}));
+}
+
+class ConvertOptionsTest : public Convert {};
+
+TEST_F(ConvertOptionsTest, EveryOneMatters) {
+  const Observe said = [](const Arguments& arguments) {
+    return everything_said(run_convert(arguments));
+  };
+  // The file that a conversion leaves, and how it ended.
+  const Observe written = [this](const Arguments& arguments) {
+    std::filesystem::remove(path("out.pth"));
+    std::filesystem::remove(path("out.onnx"));
+    std::filesystem::remove(path("out.json"));
+    std::string all = std::to_string(run_convert(arguments).exit_code);
+    for (const char* name : {"out.pth", "out.onnx", "out.json"}) {
+      if (std::filesystem::exists(path(name))) all += name + read_text_file(path(name));
+    }
+    return all;
+  };
+  const std::string trained = train(), other = train({"--seed", "2"});
+  const Arguments pth = {trained, path("out.pth")}, onnx = {weights_, path("out.onnx")};
+  const Arguments split = {permutation({8, 1, 2, 3, 0, 5, 6, 7, 4}), path("out.json")};
+  const auto of = [&](const std::string& data, const std::string& holdout) {
+    return split + Arguments{"--dataset", "cifar10", "--data", data, "--holdout", holdout};
+  };
+  const std::string one = write_cifar(folder_ / "one", 1), two = write_cifar(folder_ / "two", 2);
+  std::vector<OptionRow> rows = network_rows(said, {weights_});
+  const std::vector<OptionRow> own = {
+      {"input", [&] { return testing::AssertionResult(said({trained}) != said({other})); }},
+      {"output", [&] { return testing::AssertionResult(written({trained}) != written(pth)); }},
+      changes("--to", written, pth, pth + Arguments{"--to", "safetensors"}),
+      changes("--json", said, {trained}, {trained, "--json"}),
+      changes("--weights-only", written, pth, pth + Arguments{"--weights-only"}),
+      changes("--module-prefix", written, pth, pth + Arguments{"--module-prefix"}),
+      changes("--exit", written, onnx, onnx + Arguments{"--exit", "1"}),
+      changes("--keep-batchnorm", written, onnx, onnx + Arguments{"--keep-batchnorm"}),
+      changes("--dataset", written, split, of(one, "3")),
+      changes("--data", written, of(one, "3"), of(two, "3")),
+      changes("--holdout", written, of(one, "3"), of(one, "2"))};
+  rows.insert(rows.end(), own.begin(), own.end());
+  expect_every_option_matters("msd-convert", rows);
+}
+
+}  // namespace
+}  // namespace msd::test
