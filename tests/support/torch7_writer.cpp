@@ -92,11 +92,12 @@ std::int32_t Torch7Writer::tensor(std::string_view class_name,
   return index;
 }
 
-void Torch7Writer::tensor(const Tensor& value, bool cuda) {
+std::int32_t Torch7Writer::tensor(const Tensor& value, bool cuda) {
   const std::string prefix = (cuda ? "torch.Cuda" : "torch.") + element_name(value.dtype(), cuda);
-  tensor(prefix + "Tensor", value.shape(), value.strides());
+  const std::int32_t index = tensor(prefix + "Tensor", value.shape(), value.strides());
   storage(prefix + "Storage", value.data(), value.elems(),
           value.elems() * size_bytes(value.dtype()));
+  return index;
 }
 
 void Torch7Writer::raw_text(std::string_view value) {

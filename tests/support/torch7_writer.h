@@ -56,7 +56,7 @@ class Torch7Writer {
   std::int32_t tensor(std::string_view class_name, const std::vector<std::int64_t>& shape,
                       const std::vector<std::int64_t>& strides, std::int64_t offset = 1);
   /// A contiguous tensor with a storage of its own; "torch.Cuda..." where `cuda`.
-  void tensor(const Tensor& value, bool cuda = false);
+  std::int32_t tensor(const Tensor& value, bool cuda = false);
 
   void integer(std::int32_t value) { raw(&value, sizeof value); }
   void long_integer(std::int64_t value) { raw(&value, sizeof value); }
