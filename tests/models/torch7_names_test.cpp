@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/random.h"
 #include "engine/safetensors.h"
 #include "tests/models/networks.h"
 #include "tests/models/plan_fixture.h"
@@ -300,6 +301,27 @@ TEST(Torch7State, WrongTensorsAreNamed) {
   EXPECT_TRUE(refused("blocks.0.0.layers.0.net.1.running_mean", zeros({3}),
                       {"module 1.1.1.2", "running_mean of shape [3]"}));
   EXPECT_TRUE(refused("classifier.0.linear.bias", zeros({3}), {"bias of shape [3]"}));
+}
+
+TEST(Torch7State, RandomBytesNeverCrash) {
+  const Fixture fixture("no_bottleneck");
+  const std::vector<std::byte> whole = test::torch7_network(fixture.config(), fixture.state());
+  RandomStream random(3, RandomPurpose::test);
+  int refused = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    std::vector<std::byte> bytes = whole;
+    for (int k = 0; k < 8; ++k) {
+      const auto at = random.below(static_cast<std::int64_t>(bytes.size()));
+      bytes[static_cast<std::size_t>(at)] = static_cast<std::byte>(random.below(256));
+    }
+    try {
+      EXPECT_FALSE(read(bytes).empty());
+    } catch (const FormatError&) {
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 100);
+  EXPECT_LT(refused, 1'000);
 }
 
 // The same tensor in every place would let a small file ask for much memory.

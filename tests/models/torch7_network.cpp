@@ -107,15 +107,15 @@ class NetworkWriter {
   void convolution(const std::string& name, std::int64_t kernel, std::int64_t stride) {
     const Tensor& weight = state_.at(name + ".weight");
     const auto size = static_cast<double>(kernel), step = static_cast<double>(stride);
-    const std::int64_t out = weight.shape()[0];
+    const std::int64_t out = weight.shape()[0], padding = kernel / 2;
     Fields fields = {{"nInputPlane", number("nInputPlane", static_cast<double>(weight.shape()[1]))},
                      {"nOutputPlane", number("nOutputPlane", static_cast<double>(out))},
                      {"kW", number("kW", size)},
                      {"kH", number("kH", size)},
                      {"dW", number("dW", step)},
                      {"dH", number("dH", step)},
-                     {"padW", number("padW", static_cast<double>(kernel / 2))},
-                     {"padH", number("padH", static_cast<double>(kernel / 2))},
+                     {"padW", number("padW", static_cast<double>(padding))},
+                     {"padH", number("padH", static_cast<double>(padding))},
                      {"groups", number("groups", 1)},
                      {"gradWeight", cleared()},
                      {"weight", [this, name, &weight, out] {
