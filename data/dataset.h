@@ -13,6 +13,7 @@ namespace msd {
 struct ImageSet {
   std::vector<std::uint8_t> images;  // [size()][h][w][c], no gaps; c = 3 is red, green, blue
   std::vector<std::int32_t> labels;  // [size()], in [0, classes)
+  std::vector<std::string> names;    // [size()], "CLASS/FILE"; of a folder of images only
   std::int64_t h = 0, w = 0, c = 0;
 
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }

@@ -189,6 +189,10 @@ ImageSet read_part(const fs::path& part, const std::vector<std::string>& classes
     }
     std::copy(image.pixels.begin(), image.pixels.end(), set.images.begin() + i * set.image_elems());
   });
+  for (std::size_t i = 0; i < listing.paths.size(); ++i) {
+    const std::string& folder = classes[static_cast<std::size_t>(listing.labels[i])];
+    set.names.push_back(folder + "/" + fs::path(listing.paths[i]).filename().string());
+  }
   set.labels = std::move(listing.labels);
   return set;
 }

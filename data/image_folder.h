@@ -24,7 +24,7 @@ class ThreadPool;
 /// them as they are, which must then be one size. mean and std are those of the training images.
 /// The result does not depend on the threads of `pool`, which share the decoding; it may be null.
 ///
-/// Memory: the bytes of the images, the paths of one part, and one decoded file a thread.
+/// Memory: the bytes and names of the images, the paths of one part, and one decoded file a thread.
 /// Throws IoError where a folder or file is missing or cannot be read, FormatError where one is not
 /// what it should be (no classes, a class without images, classes that differ between the parts, a
 /// file that cannot be decoded, sizes that differ), ConfigError for another image_size and

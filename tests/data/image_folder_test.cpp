@@ -82,6 +82,8 @@ TEST_F(ImageFolder, ReadsClassesAndImagesInByteOrder) {
   EXPECT_EQ(data.train.labels, (std::vector<std::int32_t>{0, 1, 1, 1}));
   expect_images(data.test, noises({5, 7, 6}));
   EXPECT_EQ(data.test.labels, (std::vector<std::int32_t>{0, 1, 1}));
+  EXPECT_EQ(data.train.names,
+            (std::vector<std::string>{"Dog/x.ppm", "cat/a10.ppm", "cat/a2.ppm", "cat/b.ppm"}));
   EXPECT_EQ(data.fingerprint, fingerprint(data.train, data.test));
 }
 

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "engine/formats/torch7_file.h"
+#include "engine/tensor.h"
+
+namespace msd {
+
+/// The state of an MSDNet that the Torch7 implementation saved, under this project's names:
+/// contiguous, on the host, of the file's float types. `root` is the network (a
+/// nn.JointTrainModule), a container or nn.DataParallelTable around it, or a table that holds one
+/// such. Biases that Torch7's convolutions lack where networks here have one are 0, and so are the
+/// counters of batches. Throws FormatError naming the module that is not as in an MSDNet.
+std::map<std::string, Tensor> torch7_state(const Torch7Value& root);
+
+}  // namespace msd
