@@ -80,6 +80,15 @@ std::string dump(const nlohmann::json& json) {
   }
 }
 
+std::vector<NamedTensor> stored_tensors(const Network& network) {
+  std::vector<NamedTensor> tensors = network.parameters().state();
+  for (NamedTensor& velocity :
+       network.parameters().velocities_by_name(std::string(kVelocityPrefix))) {
+    tensors.push_back(std::move(velocity));
+  }
+  return tensors;
+}
+
 }  // namespace
 
 std::string_view name(WeightsFormat format) {
@@ -136,14 +145,20 @@ std::optional<std::string> description_of(const Checkpoint& checkpoint) {
   return dump(json);
 }
 
+std::int64_t checkpoint_bytes(const Network& network) {
+  constexpr std::int64_t kMetadata = 4096;   // configuration, data, options, state
+  constexpr std::int64_t kHeaderEntry = 80;  // of a tensor, beside its name: type, shape, offsets
+  std::int64_t bytes = kMetadata;
+  for (const NamedTensor& named : stored_tensors(network)) {
+    bytes += named.tensor.elems() * size_bytes(named.tensor.dtype()) + kHeaderEntry +
+             static_cast<std::int64_t>(named.name.size());
+  }
+  return bytes;
+}
+
 void write_checkpoint(const std::filesystem::path& path, const Network& network,
                       const DataDescription& data, const nlohmann::json& training,
                       const std::filesystem::path& previous) {
-  std::vector<NamedTensor> tensors = network.parameters().state();
-  for (NamedTensor& velocity :
-       network.parameters().velocities_by_name(std::string(kVelocityPrefix))) {
-    tensors.push_back(std::move(velocity));
-  }
   Checkpoint described;
   described.config = network.config();
   described.data = data;
@@ -154,7 +169,7 @@ void write_checkpoint(const std::filesystem::path& path, const Network& network,
   } catch (const FormatError& error) {
     throw FormatError(message(path.string(), ": ", error.what()));
   }
-  write_safetensors(path, tensors, {{kDescription, text}}, previous);
+  write_safetensors(path, stored_tensors(network), {{kDescription, text}}, previous);
 }
 
 }  // namespace msd

@@ -53,6 +53,9 @@ struct Checkpoint {
 /// by their bytes. Throws IoError or FormatError naming the file.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
 
+/// About how many bytes a checkpoint of this network takes.
+std::int64_t checkpoint_bytes(const Network& network);
+
 /// Writes atomically, as safetensors: parameters, statistics and counters under PyTorch's names,
 /// velocities under kVelocityPrefix. previous: where the old file goes, see write_file_atomically.
 void write_checkpoint(const std::filesystem::path& path, const Network& network,
