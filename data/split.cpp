@@ -5,8 +5,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "data/torch7_split.h"
 #include "data/torch_split.h"
 #include "engine/file.h"
+#include "engine/formats/torch7_file.h"
 #include "engine/formats/torch_file.h"
 #include "engine/random.h"
 #include "kernels/error.h"
@@ -108,6 +110,7 @@ Split load_split(const std::string& path, const Dataset& data, std::int64_t hold
     if (holdout >= 0) {
       throw ConfigError("says itself which images are held out; leave --holdout out");
     }
+    if (looks_like_torch7(bytes)) return torch7_split(Torch7File(bytes).root(), data);
     const auto* text = reinterpret_cast<const char*>(bytes.data());
     return parse(json::parse(text, text + bytes.size()), data);
   } catch (const json::exception& error) {

@@ -26,9 +26,9 @@ Split make_split(const Dataset& data, std::int64_t holdout, HoldoutMode mode, st
 void save_split(const std::string& path, const Dataset& data, const Split& split);
 
 /// Reads what save_split wrote, or the split of another implementation, told apart by its bytes:
-/// PyTorch's index.pth (data/torch_split.h, which says what `holdout` means). Throws IoError,
-/// FormatError for a file that is no such split, and ConfigError naming both sets where it belongs
-/// to other data than `data`.
+/// PyTorch's index.pth (data/torch_split.h, which says what `holdout` means) or a list that
+/// Torch7's generated (data/torch7_split.h). Throws IoError, FormatError for a file that is no such
+/// split, and ConfigError naming both sets where it belongs to other data than `data`.
 Split load_split(const std::string& path, const Dataset& data, std::int64_t holdout = -1);
 
 }  // namespace msd

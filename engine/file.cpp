@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "engine/file_system.h"
@@ -83,6 +86,49 @@ void sync_folder_of(const fs::path& path) {
   OpenFile(parent, O_RDONLY | O_DIRECTORY, "open").sync();
 }
 
+void require_space(const fs::path& path, const std::vector<std::span<const std::byte>>& parts) {
+  std::int64_t bytes = 0;
+  for (const std::span<const std::byte> part : parts) {
+    bytes += static_cast<std::int64_t>(part.size());
+  }
+  const std::optional<std::int64_t> free = free_bytes(path);
+  if (!free.has_value() || bytes <= *free) return;
+  throw IoError(message("cannot write ", path.string(), ": needs ", bytes_text(bytes), ", ",
+                        bytes_text(*free), " free on its file system; free some space or use ",
+                        "another folder"));
+}
+
+void write_new_file(const fs::path& path, const std::vector<std::span<const std::byte>>& parts) {
+  OpenFile file(path, O_WRONLY | O_CREAT | O_EXCL, "create");
+  write_parts(file, parts);
+  file.sync();
+  file.close();
+}
+
+// make(temporary name) makes the file that then replaces `path`.
+template <typename Make>
+void replace_file(const fs::path& path, const fs::path& previous, Make make) {
+  fs::path temporary = path;
+  temporary += kTemporarySuffix;
+  temporary += std::to_string(::getpid());
+  // What a failed removal left may be a second name of a finished file: never write into it.
+  file_system().unlink(temporary.c_str());
+  bool moved = false;
+  try {
+    make(temporary);
+    if (!previous.empty() && fs::exists(path)) {
+      rename_file(path, previous);
+      moved = true;
+    }
+    rename_file(temporary, path);
+  } catch (...) {
+    file_system().unlink(temporary.c_str());
+    if (moved) file_system().rename(previous.c_str(), path.c_str());
+    throw;
+  }
+  sync_folder_of(path);
+}
+
 }  // namespace
 
 std::vector<std::byte> read_file(const fs::path& path) {
@@ -135,30 +181,42 @@ std::string read_text_file(const fs::path& path) {
 void write_file_atomically(const fs::path& path,
                            const std::vector<std::span<const std::byte>>& parts,
                            const fs::path& previous) {
-  fs::path temporary = path;
-  temporary += kTemporarySuffix;
-  temporary += std::to_string(::getpid());
-  bool moved = false;
-  try {
-    OpenFile file(temporary, O_WRONLY | O_CREAT | O_TRUNC, "create");
-    write_parts(file, parts);
-    file.sync();
-    file.close();
-    if (!previous.empty() && fs::exists(path)) {
-      rename_file(path, previous);
-      moved = true;
-    }
-    rename_file(temporary, path);
-  } catch (...) {
-    file_system().unlink(temporary.c_str());
-    if (moved) file_system().rename(previous.c_str(), path.c_str());
-    throw;
-  }
-  sync_folder_of(path);
+  require_space(path, parts);
+  replace_file(path, previous,
+               [&](const fs::path& temporary) { write_new_file(temporary, parts); });
+}
+
+void link_file_atomically(const fs::path& from, const fs::path& path, const fs::path& previous) {
+  replace_file(path, previous, [&](const fs::path& temporary) {
+    if (file_system().link(from.c_str(), temporary.c_str()) == 0) return;
+    const std::vector<std::byte> bytes = read_file(from);
+    require_space(path, {bytes});
+    write_new_file(temporary, {bytes});
+  });
 }
 
 void write_file_atomically(const fs::path& path, std::string_view text) {
   write_file_atomically(path, {std::as_bytes(std::span(text))});
+}
+
+std::optional<std::int64_t> free_bytes(const fs::path& path) {
+  std::error_code error;
+  fs::path place = fs::absolute(path, error);
+  while (!fs::exists(place, error) && place != place.parent_path()) place = place.parent_path();
+  struct ::statvfs found = {};
+  if (file_system().statvfs(place.c_str(), &found) != 0) return std::nullopt;
+  if (found.f_blocks == 0) return std::nullopt;  // of no use: some network and FUSE file systems
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  const double bytes = static_cast<double>(found.f_bavail) * static_cast<double>(found.f_frsize);
+  return bytes < static_cast<double>(kMost) ? static_cast<std::int64_t>(bytes) : kMost;
+}
+
+std::string bytes_text(std::int64_t bytes) {
+  const char* unit = bytes < 1'000'000 ? " KB" : bytes < 1'000'000'000 ? " MB" : " GB";
+  const double scale = bytes < 1'000'000 ? 1e3 : bytes < 1'000'000'000 ? 1e6 : 1e9;
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f%s", static_cast<double>(bytes) / scale, unit);
+  return text;
 }
 
 void remove_temporary_files(const fs::path& folder) {

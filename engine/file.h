@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,11 +42,24 @@ class FileBytes {
 /// Writes `parts` one after another to a temporary name beside `path`, syncs it and renames it over
 /// `path`: readers see the old file or the new one, whole. Where `previous` is given, the old file
 /// takes that name, just before; a process killed in between leaves it there and nothing at `path`.
-/// A failure removes the temporary file and leaves the old one at `path`.
+/// A failure removes the temporary file and leaves the old one at `path`. Where the file system
+/// says that it has less free than `parts` take, nothing is begun.
 void write_file_atomically(const std::filesystem::path& path,
                            const std::vector<std::span<const std::byte>>& parts,
                            const std::filesystem::path& previous = {});
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+/// Makes `path` another name of `from`, a file that write_file_atomically() wrote, in the way and
+/// with the guarantees of that function; `previous` as there. Costs no space, but where the file
+/// system has no hard links the content is copied. Neither name may be written to in place.
+void link_file_atomically(const std::filesystem::path& from, const std::filesystem::path& path,
+                          const std::filesystem::path& previous = {});
+
+/// What an unprivileged process can still write on the file system that holds `path`, or will where
+/// that does not exist yet. Nothing where the file system does not say.
+std::optional<std::int64_t> free_bytes(const std::filesystem::path& path);
+/// 41234567 -> "41.2 MB".
+std::string bytes_text(std::int64_t bytes);
 
 /// Removes what killed processes left of write_file_atomically(folder / anything). Only for a
 /// folder that nobody else writes in.

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -40,8 +41,12 @@ int FileSystem::fsync(int fd) { return ::fsync(fd); }
 int FileSystem::close(int fd) { return ::close(fd); }
 int FileSystem::lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB); }
 int FileSystem::rename(const char* from, const char* to) { return ::rename(from, to); }
+int FileSystem::link(const char* from, const char* to) { return ::link(from, to); }
 int FileSystem::unlink(const char* path) { return ::unlink(path); }
 int FileSystem::mkdir(const char* path, mode_t mode) { return ::mkdir(path, mode); }
+int FileSystem::statvfs(const char* path, struct ::statvfs* result) {
+  return ::statvfs(path, result);
+}
 
 FileSystem& file_system() { return *in_use(); }
 

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 
+struct statvfs;  // <sys/statvfs.h>
+
 namespace msd {
 
 /// The system calls that engine/file.h works with, in a form that a test can make fail (the idea is
@@ -23,8 +25,10 @@ class FileSystem {
   /// flock(fd, LOCK_EX | LOCK_NB).
   virtual int lock(int fd);
   virtual int rename(const char* from, const char* to);
+  virtual int link(const char* from, const char* to);
   virtual int unlink(const char* path);
   virtual int mkdir(const char* path, mode_t mode);
+  virtual int statvfs(const char* path, struct ::statvfs* result);
 };
 
 /// The one in use: the operating system's, unless replaced.

@@ -4,10 +4,12 @@
 #include <set>
 
 #include "engine/formats/byte_reader.h"
+#include "engine/formats/torch7_file.h"
 #include "engine/formats/torch_file.h"
 #include "engine/hash.h"
 #include "kernels/error.h"
 #include "models/state_layout.h"
+#include "models/torch7_names.h"
 #include "models/torch_state.h"
 
 namespace msd {
@@ -30,6 +32,11 @@ std::string fingerprint_of(const std::map<std::string, Tensor>& tensors) {
 }
 
 StateDict read_state(const std::shared_ptr<const FileBytes>& file, WeightsFormat format) {
+  if (format == WeightsFormat::torch7) {
+    StateDict state;
+    state.tensors = torch7_state(Torch7File(file->bytes()).root());
+    return state;
+  }
   if (format != WeightsFormat::safetensors) return torch_state(TorchFile(file->bytes()).root());
   Safetensors safetensors = parse_safetensors(file);
   StateDict state;
@@ -84,6 +91,15 @@ std::string dump(const nlohmann::json& json) {
   }
 }
 
+std::vector<NamedTensor> stored_tensors(const Network& network) {
+  std::vector<NamedTensor> tensors = network.parameters().state();
+  for (NamedTensor& velocity :
+       network.parameters().velocities_by_name(std::string(kVelocityPrefix))) {
+    tensors.push_back(std::move(velocity));
+  }
+  return tensors;
+}
+
 }  // namespace
 
 std::string_view name(WeightsFormat format) {
@@ -101,6 +117,7 @@ std::string_view name(WeightsFormat format) {
 }
 
 WeightsFormat weights_format(std::span<const std::byte> bytes) {
+  if (looks_like_torch7(bytes)) return WeightsFormat::torch7;
   if (!looks_like_torch(bytes)) return WeightsFormat::safetensors;
   return bytes[0] == std::byte{'P'} ? WeightsFormat::torch_zip : WeightsFormat::torch_legacy;
 }
@@ -174,14 +191,20 @@ std::optional<std::string> description_of(const Checkpoint& checkpoint) {
   return dump(json);
 }
 
+std::int64_t checkpoint_bytes(const Network& network) {
+  constexpr std::int64_t kMetadata = 4096;   // configuration, data, options, state
+  constexpr std::int64_t kHeaderEntry = 80;  // of a tensor, beside its name: type, shape, offsets
+  std::int64_t bytes = kMetadata;
+  for (const NamedTensor& named : stored_tensors(network)) {
+    bytes += named.tensor.elems() * size_bytes(named.tensor.dtype()) + kHeaderEntry +
+             static_cast<std::int64_t>(named.name.size());
+  }
+  return bytes;
+}
+
 void write_checkpoint(const std::filesystem::path& path, const Network& network,
                       const DataDescription& data, const nlohmann::json& training,
                       const std::filesystem::path& previous) {
-  std::vector<NamedTensor> tensors = network.parameters().state();
-  for (NamedTensor& velocity :
-       network.parameters().velocities_by_name(std::string(kVelocityPrefix))) {
-    tensors.push_back(std::move(velocity));
-  }
   Checkpoint described;
   described.config = network.config();
   described.data = data;
@@ -192,7 +215,7 @@ void write_checkpoint(const std::filesystem::path& path, const Network& network,
   } catch (const FormatError& error) {
     throw FormatError(message(path.string(), ": ", error.what()));
   }
-  write_safetensors(path, tensors, {{kDescription, text}}, previous);
+  write_safetensors(path, stored_tensors(network), {{kDescription, text}}, previous);
 }
 
 }  // namespace msd

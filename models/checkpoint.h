@@ -61,6 +61,9 @@ InferredConfig infer_config(const Checkpoint& checkpoint, const ConfigHints& hin
 /// Throws FormatError unless the tensors are those of a network of this configuration.
 void require_state(const Checkpoint& checkpoint, const MsdnetConfig& config);
 
+/// About how many bytes a checkpoint of this network takes.
+std::int64_t checkpoint_bytes(const Network& network);
+
 /// Writes atomically, as safetensors: parameters, statistics and counters under PyTorch's names,
 /// velocities under kVelocityPrefix. previous: where the old file goes, see write_file_atomically.
 void write_checkpoint(const std::filesystem::path& path, const Network& network,

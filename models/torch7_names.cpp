@@ -36,10 +36,15 @@ void find_networks(const Torch7Value& value, int depth, std::set<const Torch7Val
   }
 }
 
-const Torch7Value& find_network(const Torch7Value& root) {
+std::vector<const Torch7Value*> find_networks(const Torch7Value& root) {
   std::set<const Torch7Value*> seen;
   std::vector<const Torch7Value*> found;
   find_networks(root, 0, seen, found);
+  return found;
+}
+
+const Torch7Value& find_network(const Torch7Value& root) {
+  const std::vector<const Torch7Value*> found = find_networks(root);
   if (found.size() == 1) return *found[0];
   if (found.empty()) {
     throw FormatError("holds " + root.kind() + " without an MSDNet: no nn.JointTrainModule in it");
@@ -164,6 +169,8 @@ class Walk {
 };
 
 }  // namespace
+
+bool has_torch7_network(const Torch7Value& root) { return !find_networks(root).empty(); }
 
 std::map<std::string, Tensor> torch7_state(const Torch7Value& root) {
   Walk walk;

@@ -16,4 +16,7 @@ namespace msd {
 /// counters of batches. Throws FormatError naming the module that is not as in an MSDNet.
 std::map<std::string, Tensor> torch7_state(const Torch7Value& root);
 
+/// Whether torch7_state() would find a network, one or more.
+bool has_torch7_network(const Torch7Value& root);
+
 }  // namespace msd

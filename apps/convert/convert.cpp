@@ -10,6 +10,7 @@
 #include "data/split.h"
 #include "engine/formats/torch_file.h"
 #include "kernels/error.h"
+#include "models/torch7_names.h"
 #include "models/torch_state.h"
 
 namespace msd {
@@ -106,6 +107,19 @@ void convert_values(const PickleValue& root, const ConvertOptions& options) {
   }
 }
 
+// Describes a file of Torch7's unless it holds a network; returns whether it did.
+bool describe_torch7(const FileBytes& file, const ConvertOptions& options) {
+  if (options.target() != ConvertTarget::describe || options.json) return false;
+  try {
+    const Torch7File torch(file.bytes());
+    if (has_torch7_network(torch.root())) return false;
+    print_values(std::cout, torch.root());
+  } catch (const FormatError& error) {
+    throw FormatError(options.input + ": " + error.what());
+  }
+  return true;
+}
+
 // Converts the file unless it holds weights; returns whether it did.
 bool convert_other(const ConvertOptions& options) {
   if (options.target() == ConvertTarget::json && options.given("--dataset")) {
@@ -113,6 +127,7 @@ bool convert_other(const ConvertOptions& options) {
     return true;
   }
   const FileBytes file(options.input);
+  if (looks_like_torch7(file.bytes())) return describe_torch7(file, options);
   if (!looks_like_torch(file.bytes())) return false;
   try {
     const TorchFile torch(file.bytes());

@@ -154,6 +154,28 @@ void print(std::ostream& out, const PickleValue& value, const std::string& path,
   }
 }
 
+void print(std::ostream& out, const Torch7Value& value, const std::string& path, int depth,
+           Visit& visit) {
+  visit.enter(depth);
+  out << (path.empty() ? "value" : printable(path)) << ": " << value.kind();
+  if (const Tensor* tensor = value.tensor()) {
+    out << ' ' << about(*tensor);
+  } else if (const auto* number = value.as<double>()) {
+    out << ' ' << *number;
+  } else if (const auto* text = value.as<std::string>()) {
+    out << " \"" << printable(*text) << '"';
+  }
+  out << '\n';
+  const auto* table = value.as<Torch7Value::Table>();
+  if (table == nullptr) return;
+  for (const auto& [key, item] : table->items) {
+    const auto* text = key->as<std::string>();
+    const auto* number = key->as<double>();
+    const std::string part = text != nullptr ? *text : number != nullptr ? message(*number) : "?";
+    print(out, *item, path.empty() ? part : path + "." + part, depth + 1, visit);
+  }
+}
+
 }  // namespace
 
 Json values_json(const PickleValue& root) {
@@ -162,6 +184,11 @@ Json values_json(const PickleValue& root) {
 }
 
 void print_values(std::ostream& out, const PickleValue& root) {
+  Visit visit;
+  print(out, root, "", 0, visit);
+}
+
+void print_values(std::ostream& out, const Torch7Value& root) {
   Visit visit;
   print(out, root, "", 0, visit);
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/formats/pickle.h"
+#include "engine/formats/torch7_file.h"
 
 namespace msd {
 
@@ -17,6 +18,9 @@ nlohmann::ordered_json values_json(const PickleValue& root);
 
 /// What the tree holds, for people: a line an entry, numbers in full where there are few.
 void print_values(std::ostream& out, const PickleValue& root);
+
+/// The same of a tree of Torch7's.
+void print_values(std::ostream& out, const Torch7Value& root);
 
 /// Its tensors by their paths ("optimizer.state.0.momentum_buffer"); one that is the root is called
 /// "value".

@@ -2,7 +2,10 @@
 #include "apps/train/command.h"
 
 #include <algorithm>
+#include <charconv>
 #include <initializer_list>
+#include <limits>
+#include <optional>
 #include <string_view>
 
 #include "apps/common/usage.h"
@@ -19,6 +22,16 @@ bool works_on_tensors(const CLI::Option& option) {
       "--lr",        "--momentum",     "--nesterov", "--weight-decay",
       "--precision", "--exit-weights", "--weights",  "--optimizer-state"};
   return std::find(obeyed.begin(), obeyed.end(), name) != obeyed.end();
+}
+
+// What --keep says; nothing where it says neither "all" nor a number.
+std::optional<std::int64_t> kept_epochs(const std::string& text) {
+  if (text == "all") return std::numeric_limits<std::int64_t>::max();
+  std::int64_t count = 0;
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, count);
+  if (error != std::errc() || at != end || count < 0) return std::nullopt;
+  return count;
 }
 
 }  // namespace
@@ -50,6 +63,19 @@ void TrainCommand::add_run(CLI::App& app) {
   app.add_option("--save-every", save_every,
                  "Save after this many steps too; 0: only after each epoch and when stopped")
       ->check(CLI::Range(std::int64_t{0}, std::int64_t{1} << 40))
+      ->capture_default_str()
+      ->group(run);
+  app.add_option("--keep", keep,
+                 "Keep the checkpoints of the last N epochs too, or of all; 0: none beside latest, "
+                 "previous and best. Removes older ones only where N > 0")
+      ->check([](const std::string& text) {
+        return kept_epochs(text).has_value() ? "" : "--keep is " + text + "; give a number or all";
+      })
+      ->capture_default_str()
+      ->group(run);
+  app.add_option("--on-save-error", on_save_error,
+                 "Where a save fails: stop the run, or continue and try again at the next save")
+      ->check(CLI::IsMember({"stop", "continue"}))
       ->capture_default_str()
       ->group(run);
   app.add_option("--log-interval", log_interval,
@@ -111,6 +137,10 @@ void TrainCommand::add_instead_of_run(CLI::App& app) {
       ->needs(tensors_option)
       ->capture_default_str()
       ->group(other);
+}
+
+SavePolicy TrainCommand::save_policy() const {
+  return {save_every, *kept_epochs(keep), on_save_error == "continue"};
 }
 
 void TrainCommand::check_usage() const {

@@ -9,6 +9,7 @@
 #include "apps/common/model_options.h"
 #include "apps/common/runtime_options.h"
 #include "apps/train/run_folder.h"
+#include "apps/train/trainer.h"
 #include "apps/train/training_options.h"
 
 namespace msd {
@@ -26,12 +27,14 @@ struct TrainCommand {
   bool optimizer_state = false;
   int workers = 1;
   std::int64_t save_every = 0, log_interval = 0;
+  std::string keep = "0", on_save_error = "stop";
   bool json = false, dry_run = false;
   std::string bandwidth, matrix_rate;  // of the device whose floors --dry-run prints
   std::string tensors, save_state;
   std::int64_t steps = 1;
 
   void add_to(CLI::App& app);
+  SavePolicy save_policy() const;
 
  private:
   void add_run(CLI::App& app);

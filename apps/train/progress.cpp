@@ -72,6 +72,11 @@ void Progress::draw(const Step& step) const {
   }
 }
 
+void Progress::warn(const std::string& text) const {
+  if (style_ == Style::bar) std::cout << "\r\033[K" << std::flush;
+  std::cerr << "msd-train: warning: " << text << std::endl;
+}
+
 void Progress::finish_epoch(const nlohmann::json& line) {
   done_seconds_ += line.at("seconds").get<double>();
   drawn_at_ = 0.0;

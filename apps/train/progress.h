@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "models/exit_recorder.h"
 
@@ -29,6 +30,8 @@ class Progress {
   void step(const Step& step);
   /// A line of metrics.jsonl.
   void finish_epoch(const nlohmann::json& line);
+  /// A line on stderr.
+  void warn(const std::string& text) const;
 
  private:
   void draw(const Step& step) const;

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "apps/train/run_folder.h"
 
+#include <algorithm>
+#include <charconv>
 #include <iostream>
+#include <string_view>
 
 #include "kernels/error.h"
 
@@ -9,6 +12,23 @@ namespace msd {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::string_view kEpochPrefix = "checkpoint-epoch-", kSuffix = ".safetensors";
+constexpr std::size_t kEpochDigits = 4;
+
+fs::path named(const fs::path& folder, std::string_view name) {
+  return folder / ("checkpoint-" + std::string(name) + std::string(kSuffix));
+}
+
+// 7 of checkpoint-epoch-0007.safetensors; 0 of other files.
+std::int64_t epoch_of(const fs::path& file) {
+  const std::string name = file.filename().string();
+  if (!name.starts_with(kEpochPrefix) || !name.ends_with(kSuffix)) return 0;
+  const char* end = name.data() + name.size() - kSuffix.size();
+  std::int64_t epoch = 0;
+  const auto [at, error] = std::from_chars(name.data() + kEpochPrefix.size(), end, epoch);
+  return error == std::errc() && at == end ? std::max<std::int64_t>(0, epoch) : 0;
+}
 
 std::unique_ptr<FileLock> lock(const fs::path& folder) {
   try {
@@ -28,8 +48,7 @@ RunFolder::RunFolder(const fs::path& path) : path_(path), lock_(lock(path)) {
 RunFolder RunFolder::create(const fs::path& path, bool overwrite) {
   make_folder(path);
   RunFolder folder(path);
-  for (const fs::path& file : {folder.latest(), folder.previous(), folder.best()}) {
-    if (!fs::exists(file)) continue;
+  for (const fs::path& file : checkpoints_in(path)) {
     if (!overwrite) {
       throw ConfigError(message("--run-dir ", path.string(), " already holds a run; use --resume ",
                                 "to continue it, --overwrite to start anew, or another folder"));
@@ -50,6 +69,23 @@ RunFolder RunFolder::open(const fs::path& path) {
                               " holds no checkpoint to continue from; start the run anew"));
   }
   return folder;
+}
+
+fs::path RunFolder::latest() const { return named(path_, "latest"); }
+fs::path RunFolder::previous() const { return named(path_, "previous"); }
+fs::path RunFolder::best() const { return named(path_, "best"); }
+
+fs::path RunFolder::epoch(std::int64_t epoch) const {
+  std::string digits = std::to_string(epoch);
+  if (digits.size() < kEpochDigits) digits.insert(0, kEpochDigits - digits.size(), '0');
+  return named(path_, "epoch-" + digits);
+}
+
+void RunFolder::trim_epochs(std::int64_t last, std::int64_t count) const {
+  for (const fs::path& file : checkpoints_in(path_)) {
+    const std::int64_t epoch = epoch_of(file);
+    if (epoch > last || (epoch > 0 && count > 0 && epoch <= last - count)) remove_file(file);
+  }
 }
 
 Checkpoint RunFolder::read_latest() const {
@@ -78,6 +114,22 @@ Checkpoint RunFolder::read_latest() const {
   std::cerr << "msd-train: warning: " << reason << kept << "; continuing from the one before, "
             << previous().string() << ", which takes its place\n";
   return read_checkpoint(latest());
+}
+
+std::vector<fs::path> checkpoints_in(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const std::string_view name : {"latest", "previous", "best"}) {
+    if (fs::exists(named(folder, name))) found.push_back(named(folder, name));
+  }
+  if (!fs::is_directory(folder)) return found;
+  try {
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      if (epoch_of(entry.path()) > 0) found.push_back(entry.path());
+    }
+  } catch (const fs::filesystem_error& error) {
+    throw IoError(message("cannot list ", folder.string(), ": ", error.code().message()));
+  }
+  return found;
 }
 
 }  // namespace msd

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <vector>
 
 #include "engine/file.h"
 #include "models/checkpoint.h"
@@ -11,7 +13,7 @@ namespace msd {
 
 /// The folder of a run, locked against a second trainer. Its files: config.json, split.json,
 /// metrics.jsonl, checkpoint-latest.safetensors, checkpoint-previous.safetensors (the latest
-/// before), checkpoint-best.safetensors.
+/// before), checkpoint-best.safetensors, checkpoint-epoch-0007.safetensors (kept).
 class RunFolder {
  public:
   /// For a new run: makes the folder. Throws ConfigError where it holds a run already; with
@@ -21,14 +23,20 @@ class RunFolder {
   static RunFolder open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path latest() const { return path_ / "checkpoint-latest.safetensors"; }
-  std::filesystem::path previous() const { return path_ / "checkpoint-previous.safetensors"; }
-  std::filesystem::path best() const { return path_ / "checkpoint-best.safetensors"; }
+  std::filesystem::path latest() const;
+  std::filesystem::path previous() const;
+  std::filesystem::path best() const;
+  /// Of a finished epoch, from 1.
+  std::filesystem::path epoch(std::int64_t epoch) const;
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
 
   /// The latest checkpoint. Where it is missing or damaged the previous one takes its place, for
   /// good, with a warning on stderr that names both; the damaged file is kept under another name.
   Checkpoint read_latest() const;
+
+  /// Removes the checkpoints of epochs after `last`, and with count > 0 those of the epochs before
+  /// the last `count` up to `last`.
+  void trim_epochs(std::int64_t last, std::int64_t count) const;
 
  private:
   explicit RunFolder(const std::filesystem::path& path);
@@ -36,5 +44,8 @@ class RunFolder {
   std::filesystem::path path_;
   std::unique_ptr<FileLock> lock_;
 };
+
+/// The checkpoints in a run's folder, or in one that may become that.
+std::vector<std::filesystem::path> checkpoints_in(const std::filesystem::path& folder);
 
 }  // namespace msd

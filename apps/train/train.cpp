@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <iostream>
@@ -6,6 +7,7 @@
 #include "apps/common/model_file.h"
 #include "apps/common/table.h"
 #include "apps/train/command.h"
+#include "apps/train/disk_space.h"
 #include "apps/train/trainer.h"
 #include "engine/file.h"
 #include "models/cost.h"
@@ -105,11 +107,14 @@ int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
                            split,
                            training,
                            command.workers,
-                           command.save_every,
+                           command.save_policy(),
                            log_interval(command, *runtime),
                            stored};
   Progress progress(Progress::choose(command.json));
   Trainer trainer(run, progress);  // before a folder is made: checks what does not fit
+  const std::string little_space =
+      check_disk_space(command.run_dir, checkpoint_bytes(network),
+                       std::min(run.save.kept_epochs, command.training.epochs));
   std::optional<RunFolder> made;
   if (resumed_folder == nullptr) made = RunFolder::create(command.run_dir, command.overwrite);
   const RunFolder& folder = made.has_value() ? *made : *resumed_folder;
@@ -121,6 +126,7 @@ int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
               .dump(2) +
           "\n");
   if (!command.json) print_start(run, folder, config);
+  if (!little_space.empty()) progress.warn(little_space);
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);
   if (!trainer.run(folder, state, stop_requested)) {

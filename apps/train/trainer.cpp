@@ -4,9 +4,10 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
-#include <sstream>
+#include <tuple>
 
 #include "engine/file.h"
+#include "kernels/error.h"
 
 namespace msd {
 namespace {
@@ -39,20 +40,6 @@ nlohmann::json figures(const ExitCounts& counts, const std::vector<double>& exit
           {"top5", accuracy.top5},
           {"ensemble_top1", accuracy.ensemble_top1},
           {"ensemble_top5", accuracy.ensemble_top5}};
-}
-
-// metrics.jsonl with only the epochs before `epoch`: a run resumed from there writes the rest
-// again.
-void trim_metrics(const std::filesystem::path& path, std::int64_t epoch) {
-  std::string kept;
-  if (epoch > 0 && std::filesystem::exists(path)) {
-    std::istringstream lines(read_text_file(path));
-    for (std::string line; std::getline(lines, line);) {
-      const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
-      if (json.is_object() && json.value("epoch", epoch + 1) <= epoch) kept += line + "\n";
-    }
-  }
-  write_file_atomically(path, kept);
 }
 
 }  // namespace
@@ -104,11 +91,13 @@ bool Trainer::run(const RunFolder& folder, TrainingState state, const std::atomi
   state_ = std::move(state);
   if (state_.step == 0) state_.counts = ExitCounts(run_.network.architecture().exits());
   counter_.set(state_.counts);
-  trim_metrics(folder_->metrics(), state_.epoch);
+  metrics_.emplace(folder_->metrics(), state_.epoch);
+  folder_->trim_epochs(state_.epoch, run_.save.kept_epochs);
+  saved_best_ = {state_.best, state_.best_epoch};
   progress_.start_run(run_.options.epochs, feed_.steps_per_epoch(), state_.epoch, state_.step);
   while (state_.epoch < run_.options.epochs) {
     if (!run_epoch(stop)) {
-      save_latest();
+      save_latest(/*is_last=*/true);
       return false;
     }
     finish_epoch();
@@ -126,7 +115,9 @@ bool Trainer::run_epoch(const std::atomic<bool>& stop) {
     epoch_images_ += batch->images.n;
     if (++steps_since_look_ >= run_.log_interval) look();
     if (stop.load(std::memory_order_relaxed)) return false;
-    if (run_.save_every > 0 && ++steps_since_save_ == run_.save_every) save_latest();
+    if (run_.save.every_steps > 0 && ++steps_since_save_ == run_.save.every_steps) {
+      save_latest(/*is_last=*/false);
+    }
   }
   look();
   return true;
@@ -190,22 +181,58 @@ void Trainer::finish_epoch() {
   state_.step = 0;
   state_.counts = ExitCounts(run_.network.architecture().exits());
   counter_.set(state_.counts);
-  append_line(folder_->metrics(), line.dump());
-  if (is_best) save(folder_->best());
-  save_latest();
+  metrics_->add(line);
+  std::vector<std::filesystem::path> also;
+  if (run_.save.kept_epochs > 0) also.push_back(folder_->epoch(state_.epoch));
+  if (is_best) also.push_back(folder_->best());
+  save(also, state_.epoch == run_.options.epochs);
   progress_.finish_epoch(line);
 }
 
-void Trainer::save(const std::filesystem::path& path, const std::filesystem::path& previous) const {
-  nlohmann::json training = run_.stored;
-  training["state"] = state_;
-  write_checkpoint(path, run_.network, description_, training, previous);
+void Trainer::save_latest(bool is_last) {
+  look();
+  save({}, is_last);
 }
 
-void Trainer::save_latest() {
-  look();
-  save(folder_->latest(), folder_->previous());
+void Trainer::save(const std::vector<std::filesystem::path>& also, bool is_last) {
   steps_since_save_ = 0;
+  try {
+    write(also);
+  } catch (const IoError& error) {
+    if (!run_.save.go_on_after_error) throw;
+    if (!is_last) {
+      progress_.warn(message(error.what(), "; training goes on, trying again at the next save"));
+      // A later epoch is the best again where it is better than what the file holds.
+      std::tie(state_.best, state_.best_epoch) = saved_best_;
+      return;
+    }
+    progress_.warn(message(error.what(), "; trying once more"));
+    try {
+      write(also);
+    } catch (const IoError& again) {
+      throw IoError(message("the end of the run is not saved: ", again.what()));
+    }
+  }
+}
+
+// In this order a latest checkpoint never tells of an epoch whose line or other files are missing.
+void Trainer::write(const std::vector<std::filesystem::path>& also) {
+  metrics_->write();
+  nlohmann::json training = run_.stored;
+  training["state"] = state_;
+  const auto put = [&](const std::filesystem::path& path, const std::filesystem::path& previous) {
+    if (also.empty() || path == also[0]) {
+      write_checkpoint(path, run_.network, description_, training, previous);
+    } else {
+      link_file_atomically(also[0], path, previous);
+    }
+  };
+  for (const std::filesystem::path& path : also) {
+    put(path, {});
+    if (path == folder_->best()) saved_best_ = {state_.best, state_.best_epoch};
+  }
+  put(folder_->latest(), folder_->previous());
+  folder_->trim_epochs(state_.epoch, run_.save.kept_epochs);
 }
 
 }  // namespace msd

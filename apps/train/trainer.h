@@ -8,8 +8,12 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "apps/common/evaluate.h"
+#include "apps/train/metrics_file.h"
 #include "apps/train/progress.h"
 #include "apps/train/run_folder.h"
 #include "apps/train/training_options.h"
@@ -19,6 +23,13 @@
 
 namespace msd {
 
+/// When a run is saved, and what then.
+struct SavePolicy {
+  std::int64_t every_steps = 0;    // within an epoch; 0: not there
+  std::int64_t kept_epochs = 0;    // checkpoints kept of the last so many epochs
+  bool go_on_after_error = false;  // otherwise the run ends with the error
+};
+
 /// What a run is made of; everything is borrowed and outlives the trainer.
 struct TrainingRun {
   Runtime& runtime;
@@ -27,7 +38,7 @@ struct TrainingRun {
   const Split& split;
   const TrainingOptions& options;
   int workers = 1;
-  std::int64_t save_every = 0;    // steps between saves within an epoch; 0: none
+  SavePolicy save;
   std::int64_t log_interval = 1;  // steps between two looks at the loss
   /// Stored in checkpoints beside the trainer's own state: what the options were.
   nlohmann::json stored;
@@ -50,7 +61,8 @@ class Trainer {
   Trainer(const TrainingRun& run, Progress& progress);
 
   /// Continues from `state` (a fresh one, or a checkpoint's) to the end, or until `stop` is set:
-  /// then saves after the step in hand. Returns true when the run is complete.
+  /// then saves after the step in hand. Returns true when the run is complete. Throws IoError where
+  /// the end could not be saved, and earlier where the policy is not to go on.
   bool run(const RunFolder& folder, TrainingState state, const std::atomic<bool>& stop);
 
  private:
@@ -60,8 +72,10 @@ class Trainer {
   /// Brings state_ up to what the device counted; throws Error where the loss is not finite.
   void look();
   void finish_epoch();
-  void save(const std::filesystem::path& path, const std::filesystem::path& previous = {}) const;
-  void save_latest();
+  void save_latest(bool is_last);
+  /// Saves, or warns as the policy says. also: what is to be the latest's content, too.
+  void save(const std::vector<std::filesystem::path>& also, bool is_last);
+  void write(const std::vector<std::filesystem::path>& also);
   TrainingStep& step_of(std::int64_t batch);
 
   TrainingRun run_;
@@ -75,8 +89,10 @@ class Trainer {
   std::map<std::int64_t, std::unique_ptr<TrainingStep>> steps_;  // by batch size
   const TrainingStep* last_step_ = nullptr;                      // since the last look
   std::int64_t steps_since_look_ = 0;
-  const RunFolder* folder_ = nullptr;  // while it runs
+  const RunFolder* folder_ = nullptr;   // while it runs
+  std::optional<MetricsFile> metrics_;  // while it runs
   TrainingState state_;
+  std::pair<double, std::int64_t> saved_best_;  // state_.best and .best_epoch of the file
   std::int64_t steps_since_save_ = 0;
   std::chrono::steady_clock::time_point start_;  // of the epoch, in this process
   double epoch_seconds_ = 0.0;                   // until the last look

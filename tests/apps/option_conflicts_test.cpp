@@ -73,6 +73,8 @@ TEST(OptionConflicts, OfTrainingOnTensors) {
                                                          {"--seed", "2"},
                                                          {"--run-dir", "r"},
                                                          {"--save-every", "2"},
+                                                         {"--keep", "2"},
+                                                         {"--on-save-error", "stop"},
                                                          {"--overwrite"},
                                                          {"--json"},
                                                          {"--dry-run"}}) {

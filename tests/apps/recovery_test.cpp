@@ -6,12 +6,10 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <thread>
 
-#include "apps/train/command.h"
 #include "engine/random.h"
-#include "tests/apps/programs.h"
+#include "tests/apps/train_here.h"
 #include "tests/support/failing_file_system.h"
 
 namespace msd::test {
@@ -26,11 +24,26 @@ constexpr int kKills = 200;
 #endif
 
 // 3 epochs of 4 steps; one save in mid-epoch and one at its end.
-const Arguments kRun =
-    kSmallNetwork +
-    Arguments{"--synthetic-train", "36", "--synthetic-test", "8", "--batch-size", "8",
-              "--epochs",          "3",  "--seed",           "5", "--holdout",    "4",
-              "--save-every",      "2",  "--threads",        "1", "--workers",    "1"};
+const Arguments kRun = kSmallNetwork + Arguments{"--synthetic-train",
+                                                 "36",
+                                                 "--synthetic-test",
+                                                 "8",
+                                                 "--batch-size",
+                                                 "8",
+                                                 "--epochs",
+                                                 "3",
+                                                 "--seed",
+                                                 "5",
+                                                 "--holdout",
+                                                 "4",
+                                                 "--save-every",
+                                                 "2",
+                                                 "--threads",
+                                                 "1",
+                                                 "--workers",
+                                                 "1",
+                                                 "--keep",
+                                                 "2"};
 
 class RecoveryTest : public testing::Test {
  protected:
@@ -38,8 +51,11 @@ class RecoveryTest : public testing::Test {
     return kRun + Arguments{"--run-dir", run_folder(run).string()} + more;
   }
   Arguments resume(const std::string& run) const {
-    return {"--run-dir", run_folder(run).string(), "--resume", "--save-every", "2", "--threads",
-            "1"};
+    return {"--run-dir", run_folder(run).string(),
+            "--resume",  "--save-every",
+            "2",         "--threads",
+            "1",         "--keep",
+            "2"};
   }
   fs::path run_folder(const std::string& run) const { return folder_ / run; }
   fs::path latest(const std::string& run) const {
@@ -62,6 +78,9 @@ class RecoveryTest : public testing::Test {
   void expect_complete(const std::string& run, const std::string& expected) {
     EXPECT_TRUE(read_text_file(latest(run)) == expected) << run;
     EXPECT_NO_THROW(read_checkpoint(run_folder(run) / "checkpoint-best.safetensors"));
+    EXPECT_TRUE(read_text_file(run_folder(run) / "checkpoint-epoch-0003.safetensors") == expected);
+    EXPECT_NO_THROW(read_checkpoint(run_folder(run) / "checkpoint-epoch-0002.safetensors"));
+    EXPECT_FALSE(fs::exists(run_folder(run) / "checkpoint-epoch-0001.safetensors"));
     EXPECT_EQ(json_lines(read_text_file(run_folder(run) / "metrics.jsonl")).size(), 3u);
     for (const auto& entry : fs::directory_iterator(run_folder(run))) {
       EXPECT_EQ(entry.path().filename().string().find("tmp"), std::string::npos) << entry.path();
@@ -101,34 +120,6 @@ TEST_F(RecoveryTest, KilledAtAnyMomentAndResumedIsTheSameBits) {
   // Otherwise this has tested nothing.
   EXPECT_GE(caught, kKills / 2);
   EXPECT_GE(resumable, kKills / 5);
-}
-
-/// What the program prints while this lives.
-class CapturedOutput {
- public:
-  CapturedOutput() : out_(std::cout.rdbuf(text_.rdbuf())), err_(std::cerr.rdbuf(text_.rdbuf())) {}
-  ~CapturedOutput() {
-    std::cout.rdbuf(out_);
-    std::cerr.rdbuf(err_);
-  }
-  CapturedOutput(const CapturedOutput&) = delete;
-  CapturedOutput& operator=(const CapturedOutput&) = delete;
-  std::string text() const { return text_.str(); }
-
- private:
-  std::ostringstream text_;
-  std::streambuf *out_, *err_;
-};
-
-/// The program in this process, on `files`.
-ProgramResult train_here(FileSystem& files, Arguments arguments) {
-  arguments.insert(arguments.begin(), "msd-train");
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  const CapturedOutput output;
-  const FileSystemOverride override(files);
-  const int code = train_main(static_cast<int>(argv.size()), argv.data());
-  return {code, output.text(), ""};
 }
 
 TEST_F(RecoveryTest, EveryFileSystemCallMayFail) {

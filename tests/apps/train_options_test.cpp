@@ -3,6 +3,7 @@
 // their files': a checkpoint records the options too, and would differ where one is not obeyed.
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <map>
 #include <random>
@@ -11,6 +12,7 @@
 #include "engine/hash.h"
 #include "models/checkpoint.h"
 #include "tests/apps/option_walk.h"
+#include "tests/apps/train_here.h"
 #include "tests/support/tensors.h"
 
 namespace msd::test {
@@ -27,6 +29,18 @@ const Arguments kSynthetic = {"--synthetic-train", "39", "--synthetic-test", "8"
 Arguments run(const Arguments& more = {}) {
   return kNetwork + kSynthetic + Arguments{"--holdout", "4"} + more;
 }
+
+/// The best checkpoint cannot be written.
+class WithoutBest : public FileSystem {
+ public:
+  int rename(const char* from, const char* to) override {
+    if (!std::string(to).ends_with("checkpoint-best.safetensors")) {
+      return FileSystem::rename(from, to);
+    }
+    errno = EROFS;
+    return -1;
+  }
+};
 
 class TrainOptions : public testing::Test {
  protected:
@@ -149,6 +163,15 @@ std::vector<OptionRow> TrainOptions::run_rows() {
     EXPECT_TRUE(succeeds(run_program("msd-train", arguments)));
     return std::to_string(fs::exists(path("here")));
   };
+  const Observe kept = [this](const Arguments& arguments) {
+    return std::to_string(fs::exists(run_folder(arguments) / "checkpoint-epoch-0002.safetensors"));
+  };
+  const Observe warned = [this](const Arguments& arguments) {
+    WithoutBest files;
+    const Arguments folder = {"--run-dir", path("unsaved"), "--overwrite"};
+    const std::string said = train_here(files, arguments + folder).out;
+    return std::to_string(said.find("warning") != std::string::npos);
+  };
   const Arguments again = run({"--run-dir", run_folder(run()).string()});
   const Arguments from_other = run({"--weights", latest(run({"--seed", "6"})).string()});
   const Arguments anew = run({"--run-dir", path("anew"), "--overwrite"});
@@ -163,6 +186,8 @@ std::vector<OptionRow> TrainOptions::run_rows() {
           changes("--log-interval", answer, run({"--run-dir", path("none"), "--lr", "1e30"}),
                   run({"--run-dir", path("none"), "--lr", "1e30", "--log-interval", "100"})),
           changes("--save-every", saved_step, run(), run({"--save-every", "2"})),
+          changes("--keep", kept, run(), run({"--keep", "1"})),
+          changes("--on-save-error", warned, run(), run({"--on-save-error", "continue"})),
           changes("--resume", exit_code, again, again + Arguments{"--resume"}),
           changes("--overwrite", exit_code, again, again + Arguments{"--overwrite"}),
           changes("--weights", weights_, run(),

@@ -82,6 +82,61 @@ TEST(FileFailures, KeepingThePreviousFile) {
       });
 }
 
+TEST(FileFailures, LinkFileAtomically) {
+  for_every_failure(
+      [](const TempFolder& folder) {
+        write_file_atomically(folder / "from", "newer");
+        write_file_atomically(folder / "file", "old");
+      },
+      [](const TempFolder& folder) {
+        link_file_atomically(folder / "from", folder / "file", folder / "older");
+      },
+      [](const TempFolder& folder, bool failed, const std::string& call) {
+        const std::string text = read_text_file(folder / "file");
+        EXPECT_TRUE(text == "old" || text == "newer") << text;
+        EXPECT_TRUE(failed || text == "newer");
+        EXPECT_FALSE(failed && call == "link") << "the copy did not take its place";
+        EXPECT_TRUE(text == "old" || read_text_file(folder / "older") == "old");
+        EXPECT_EQ(read_text_file(folder / "from"), "newer");
+        EXPECT_LE(folder.list().size(), 3u);
+      });
+}
+
+// Without hard links: every call of the copy.
+TEST(FileFailures, LinkFileAtomicallyByCopying) {
+  class WithoutLinks : public FailingFileSystem {
+   public:
+    using FailingFileSystem::FailingFileSystem;
+    int link(const char*, const char*) override {
+      errno = EPERM;
+      return -1;
+    }
+  };
+  for (long call = 1;; ++call) {
+    const TempFolder folder;
+    write_file_atomically(folder / "from", "newer");
+    write_file_atomically(folder / "file", "old");
+    WithoutLinks failing(call);
+    bool failed = false;
+    {
+      const FileSystemOverride override(failing);
+      try {
+        link_file_atomically(folder / "from", folder / "file");
+      } catch (const IoError&) {
+        failed = true;
+      }
+    }
+    const std::string text = read_text_file(folder / "file");
+    EXPECT_TRUE(text == "newer" || (failed && text == "old")) << text << ", " << failing.failed();
+    EXPECT_EQ(read_text_file(folder / "from"), "newer");
+    EXPECT_EQ(folder.list().size(), 2u) << failing.failed();
+    if (failing.failed().empty()) {
+      EXPECT_GE(call, 8);
+      return;
+    }
+  }
+}
+
 TEST(FileFailures, ReadFile) {
   for_every_failure(
       [](const TempFolder& folder) { write_file_atomically(folder / "file", "text"); },

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/support/errors.h"
+#include "tests/support/limited_file_system.h"
 #include "tests/support/temp_folder.h"
 
 namespace msd {
@@ -171,6 +172,86 @@ TEST(WriteFileAtomically, GathersPartsOfEverySize) {
   }
   write_file_atomically(folder / "file", parts);
   EXPECT_TRUE(read_text_file(folder / "file") == whole);
+}
+
+// Both names that a name with this process's number may be left under are gone or new.
+TEST(WriteFileAtomically, DoesNotWriteIntoATemporaryNameLeftBehind) {
+  const TempFolder folder;
+  write_file_atomically(folder / "kept", "kept");
+  const std::string left = folder.path("file.msd-tmp" + std::to_string(::getpid()));
+  std::filesystem::create_hard_link(folder / "kept", left);
+  write_file_atomically(folder / "file", "new");
+  EXPECT_EQ(read_text_file(folder / "kept"), "kept");
+  std::filesystem::create_hard_link(folder / "kept", left);
+  link_file_atomically(folder / "file", folder / "file2");
+  EXPECT_EQ(read_text_file(folder / "kept"), "kept");
+}
+
+TEST(WriteFileAtomically, WhatDoesNotFitIsNotBegun) {
+  const TempFolder folder;
+  write_file_atomically(folder / "file", "old");
+  const std::string text(2'500'000, 'n');
+  test::LimitedFileSystem full(1'200'000), enough(2'500'000);
+  {
+    const FileSystemOverride override(full);
+    EXPECT_TRUE(throws<IoError>(
+        [&] { write_file_atomically(folder / "file", {as_span(text)}, folder / "previous"); },
+        {"cannot write " + folder.path("file"), "2.5 MB", "1.2 MB free"}));
+  }
+  EXPECT_EQ(read_text_file(folder / "file"), "old");
+  EXPECT_EQ(folder.list(), Names{"file"});
+  const FileSystemOverride override(enough);
+  write_file_atomically(folder / "file", text);
+  EXPECT_TRUE(read_text_file(folder / "file") == text);
+}
+
+TEST(LinkFileAtomically, IsTheSameFileWhereThereAreLinksAndACopyElsewhere) {
+  for (const bool has_links : {true, false}) {
+    const TempFolder folder;
+    write_file_atomically(folder / "from", "new");
+    write_file_atomically(folder / "file", "old");
+    test::LimitedFileSystem files(1000, has_links);
+    const FileSystemOverride override(files);
+    link_file_atomically(folder / "from", folder / "file", folder / "previous");
+    EXPECT_EQ(read_text_file(folder / "file"), "new");
+    EXPECT_EQ(read_text_file(folder / "previous"), "old");
+    EXPECT_EQ(folder.list(), (Names{"file", "from", "previous"}));
+    EXPECT_EQ(std::filesystem::equivalent(folder / "from", folder / "file"), has_links);
+    // Replacing one leaves the other.
+    write_file_atomically(folder / "from", "newest");
+    EXPECT_EQ(read_text_file(folder / "file"), "new");
+  }
+}
+
+TEST(LinkFileAtomically, ALinkNeedsNoSpaceAndACopyDoes) {
+  const TempFolder folder;
+  write_file_atomically(folder / "from", "12345678");
+  test::LimitedFileSystem with_links(7), without(7, false);
+  {
+    const FileSystemOverride override(with_links);
+    link_file_atomically(folder / "from", folder / "file");
+  }
+  const FileSystemOverride override(without);
+  EXPECT_TRUE(throws<IoError>([&] { link_file_atomically(folder / "from", folder / "other"); },
+                              {folder.path("other"), "free"}));
+  EXPECT_EQ(folder.list(), (Names{"file", "from"}));
+}
+
+TEST(FreeBytes, AreThoseOfTheFolderThatWillHoldIt) {
+  const TempFolder folder;
+  const std::optional<std::int64_t> here = free_bytes(folder.path());
+  ASSERT_TRUE(here.has_value());
+  EXPECT_GT(*here, 0);
+  EXPECT_TRUE(free_bytes(folder / "not/there/yet").has_value());
+  test::LimitedFileSystem files(12345);
+  const FileSystemOverride override(files);
+  EXPECT_EQ(free_bytes(folder / "not/there/yet"), 12345);
+}
+
+TEST(BytesText, ChoosesItsUnit) {
+  EXPECT_EQ(bytes_text(0), "0.0 KB");
+  EXPECT_EQ(bytes_text(41'234'567), "41.2 MB");
+  EXPECT_EQ(bytes_text(2'000'000'000), "2.0 GB");
 }
 
 TEST(RemoveTemporaryFiles, TakesWhatAKilledWriterLeft) {

@@ -231,6 +231,12 @@ TEST_F(CheckpointTest, WritingReplacesTheOldOneWholeOrNotAtAll) {
   EXPECT_EQ(folder_.list(), std::vector<std::string>{"net.msd"});
 }
 
+TEST_F(CheckpointTest, ItsSizeIsForeseen) {
+  write_checkpoint(path_, network_, data_, training_);
+  const auto size = static_cast<double>(std::filesystem::file_size(path_));
+  EXPECT_NEAR(static_cast<double>(checkpoint_bytes(network_)), size, 0.1 * size);
+}
+
 TEST_F(CheckpointTest, TextThatIsNotUtf8IsAnErrorOfOurs) {
   DataDescription latin = data_;
   latin.class_names = {"caf\xE9"};

@@ -42,11 +42,17 @@ class FailingFileSystem : public FileSystem {
   int rename(const char* from, const char* to) override {
     return fails("rename", EROFS) ? -1 : FileSystem::rename(from, to);
   }
+  int link(const char* from, const char* to) override {
+    return fails("link", EPERM) ? -1 : FileSystem::link(from, to);
+  }
   int unlink(const char* path) override {
     return fails("unlink", EROFS) ? -1 : FileSystem::unlink(path);
   }
   int mkdir(const char* path, mode_t mode) override {
     return fails("mkdir", ENOSPC) ? -1 : FileSystem::mkdir(path, mode);
+  }
+  int statvfs(const char* path, struct ::statvfs* result) override {
+    return fails("statvfs", EIO) ? -1 : FileSystem::statvfs(path, result);
   }
 
  private:

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+#include "apps/train/metrics_file.h"
+
+#include <sstream>
+#include <utility>
+
+#include "engine/file.h"
+
+namespace msd {
+
+MetricsFile::MetricsFile(std::filesystem::path path, std::int64_t epochs)
+    : path_(std::move(path)), epochs_(epochs) {
+  write_file_atomically(path_, written());
+}
+
+void MetricsFile::write() {
+  if (waiting_.empty()) return;
+  if (is_torn_ || waiting_.size() > 1) {
+    std::string text = written();
+    for (const nlohmann::json& line : waiting_) text += line.dump() + "\n";
+    write_file_atomically(path_, text);
+  } else {
+    is_torn_ = true;
+    append_line(path_, waiting_[0].dump());
+  }
+  is_torn_ = false;
+  epochs_ += static_cast<std::int64_t>(waiting_.size());
+  waiting_.clear();
+}
+
+// Without the lines of later epochs and parts of lines.
+std::string MetricsFile::written() const {
+  std::string kept;
+  if (epochs_ == 0 || !std::filesystem::exists(path_)) return kept;
+  std::istringstream lines(read_text_file(path_));
+  for (std::string line; std::getline(lines, line);) {
+    const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);
+    if (json.is_object() && json.value("epoch", epochs_ + 1) <= epochs_) kept += line + "\n";
+  }
+  return kept;
+}
+
+}  // namespace msd

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#include "tests/apps/train_here.h"
+
+#include <iostream>
+#include <sstream>
+
+#include "apps/train/command.h"
+
+namespace msd::test {
+namespace {
+
+/// What the program prints while this lives.
+class CapturedOutput {
+ public:
+  CapturedOutput() : out_(std::cout.rdbuf(text_.rdbuf())), err_(std::cerr.rdbuf(text_.rdbuf())) {}
+  ~CapturedOutput() {
+    std::cout.rdbuf(out_);
+    std::cerr.rdbuf(err_);
+  }
+  CapturedOutput(const CapturedOutput&) = delete;
+  CapturedOutput& operator=(const CapturedOutput&) = delete;
+  std::string text() const { return text_.str(); }
+
+ private:
+  std::ostringstream text_;
+  std::streambuf *out_, *err_;
+};
+
+}  // namespace
+
+ProgramResult train_here(FileSystem& files, Arguments arguments) {
+  arguments.insert(arguments.begin(), "msd-train");
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  const CapturedOutput output;
+  const FileSystemOverride override(files);
+  const int code = train_main(static_cast<int>(argv.size()), argv.data());
+  return {code, output.text(), ""};
+}
+
+}  // namespace msd::test
