@@ -11,7 +11,8 @@ foreach(library cuda kernels engine models data)
 endforeach()
 
 set(headers ${CMAKE_INSTALL_INCLUDEDIR}/msd)
-install(DIRECTORY engine models data DESTINATION ${headers} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY engine models data DESTINATION ${headers} FILES_MATCHING PATTERN "*.h"
+        PATTERN models/onnx EXCLUDE)
 install(DIRECTORY kernels/contracts DESTINATION ${headers}/kernels FILES_MATCHING PATTERN "*.h")
 install(FILES kernels/error.h kernels/op_list.inc kernels/ops.h kernels/view.h
         DESTINATION ${headers}/kernels)

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <numeric>
 
 #include "kernels/error.h"
 
@@ -242,6 +244,19 @@ std::vector<LayerScales> layer_scales(const MsdnetConfig& config) {
 }
 
 Architecture make_architecture(const MsdnetConfig& config) { return Builder(config).build(); }
+
+std::vector<std::int64_t> all_exits(const Architecture& net) {
+  std::vector<std::int64_t> exits(static_cast<std::size_t>(net.exits()));
+  std::iota(exits.begin(), exits.end(), std::int64_t{0});
+  return exits;
+}
+
+void check_exits(const Architecture& net, const std::vector<std::int64_t>& exits) {
+  const bool rising =
+      std::adjacent_find(exits.begin(), exits.end(), std::greater_equal<>()) == exits.end();
+  MSD_CHECK(!exits.empty() && rising && exits[0] >= 0 && exits.back() < net.exits(),
+            "exits that are not rising or not among the ", net.exits(), " of the network");
+}
 
 std::vector<bool> required_operations(const Architecture& net,
                                       const std::vector<std::int64_t>& exits) {

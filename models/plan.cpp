@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "models/plan.h"
 
-#include <algorithm>
-#include <cmath>
-#include <functional>
-#include <numeric>
-
 #include "engine/memory_plan.h"
+#include "models/batchnorm_folding.h"
 #include "models/cost.h"
 
 namespace msd {
@@ -14,39 +10,12 @@ namespace {
 
 using Kind = Operation::Kind;
 
-std::vector<std::int64_t> all_exits(const Architecture& net) {
-  std::vector<std::int64_t> exits(static_cast<std::size_t>(net.exits()));
-  std::iota(exits.begin(), exits.end(), std::int64_t{0});
-  return exits;
-}
-
-struct FoldedConvolution {
-  Tensor weight, bias;  // on the host
-};
-
-// scale = gamma/sqrt(var + eps); weight *= scale; bias = beta + (bias - mean)*scale, in double.
-FoldedConvolution fold_batchnorm(const Operation& op, const ParameterSet& set,
-                                 const Network::OperationParameters& ids) {
-  const DType dtype = set.dtype();
-  const auto values = [dtype](const Tensor& tensor) {
-    return [tensor, dtype](std::int64_t i) { return load_element(tensor.data(), dtype, i); };
-  };
-  const auto source = values(set.host_value(ids.weight));
-  const auto gamma = values(set.host_value(ids.gamma)), beta = values(set.host_value(ids.beta));
-  const auto mean = values(set.host_statistic(ids.running_mean));
-  const auto var = values(set.host_statistic(ids.running_var));
-  FoldedConvolution folded = {Tensor::empty(host_allocator(), {op.conv.weight_elems()}, dtype),
-                              Tensor::zeros(host_allocator(), {op.conv.cout}, dtype)};
-  const auto own_bias = values(ids.bias >= 0 ? set.host_value(ids.bias) : folded.bias);
-  const std::int64_t per_output = op.conv.weight_elems() / op.conv.cout;
-  for (std::int64_t o = 0; o < op.conv.cout; ++o) {
-    const double scale = gamma(o) / std::sqrt(var(o) + kBatchNormEpsilon);
-    store_element(folded.bias.data(), dtype, o, beta(o) + (own_bias(o) - mean(o)) * scale);
-    for (std::int64_t i = o * per_output; i < (o + 1) * per_output; ++i) {
-      store_element(folded.weight.data(), dtype, i, source(i) * scale);
-    }
-  }
-  return folded;
+FoldedConvolution folded_convolution(const ParameterSet& set,
+                                     const Network::OperationParameters& ids) {
+  return fold_batchnorm(
+      set.host_value(ids.weight), ids.bias >= 0 ? set.host_value(ids.bias) : Tensor(),
+      {set.host_value(ids.gamma), set.host_value(ids.beta), set.host_statistic(ids.running_mean),
+       set.host_statistic(ids.running_var)});
 }
 
 }  // namespace
@@ -59,10 +28,7 @@ Plan::Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> e
     : architecture_(network.architecture()), dtype_(activations), exits_(std::move(exits)) {
   MSD_CHECK(accumulator_of(activations) == network.dtype(), "activations of ", name(activations),
             " for parameters of ", name(network.dtype()));
-  const bool rising =
-      std::adjacent_find(exits_.begin(), exits_.end(), std::greater_equal<>()) == exits_.end();
-  MSD_CHECK(!exits_.empty() && rising && exits_[0] >= 0 && exits_.back() < architecture_.exits(),
-            "a plan for exits that are not rising or not there");
+  check_exits(architecture_, exits_);
   const std::size_t count = architecture_.operations.size();
   std::vector<bool> done(count, false);
   for (std::size_t s = 0; s < exits_.size(); ++s) {
@@ -96,7 +62,7 @@ Plan::Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> e
       weights_[i] = {keep(upload(set.host_value(ids.weight))),
                      keep(upload(set.host_value(ids.bias)))};
     } else if (op.kind == Kind::conv_bn_relu) {
-      const FoldedConvolution folded = fold_batchnorm(op, set, ids);
+      const FoldedConvolution folded = folded_convolution(set, ids);
       const Tensor weight = upload(folded.weight);
       const Tensor packed = Tensor::empty(runtime.allocator(),
                                           {conv_packed_elems(op.conv, ConvPass::forward)}, dtype_);

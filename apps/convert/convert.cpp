@@ -10,6 +10,7 @@
 #include "data/split.h"
 #include "engine/formats/torch_file.h"
 #include "kernels/error.h"
+#include "models/onnx/onnx_export.h"
 #include "models/torch7_names.h"
 #include "models/torch_state.h"
 
@@ -57,6 +58,20 @@ void write_weights(Weights& weights, const ConvertOptions& options) {
   }
 }
 
+void write_network(const Checkpoint& checkpoint, const ConvertOptions& options) {
+  Runtime runtime;
+  Network network(*checkpoint.config, runtime.allocator());
+  checkpoint.load_weights(network);
+  OnnxOptions onnx;
+  onnx.fold_batchnorm = !options.keep_batchnorm;
+  if (options.exit > network.architecture().exits()) {
+    throw ConfigError(message("--exit ", options.exit, ": ", options.input, " has ",
+                              network.architecture().exits(), " exits"));
+  }
+  if (options.exit > 0) onnx.exits = {options.exit - 1};
+  write_onnx(options.output, network, onnx, {{"fingerprint", checkpoint.fingerprint}});
+}
+
 void convert_weights(const ConvertOptions& options) {
   Weights weights = read_weights(options);
   switch (options.target()) {
@@ -66,7 +81,7 @@ void convert_weights(const ConvertOptions& options) {
     case ConvertTarget::torch:
       return write_weights(weights, options);
     case ConvertTarget::onnx:
-      throw ConfigError("ONNX is not written yet");
+      return write_network(weights.checkpoint, options);
     case ConvertTarget::json:
       throw ConfigError(options.input +
                         " holds a network's weights, which JSON is not for; write " +

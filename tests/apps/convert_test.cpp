@@ -168,6 +168,8 @@ TEST_F(Convert, WhatCannotBeIsSaid) {
   EXPECT_TRUE(fails(run_convert({weights_, path("x.json")}), 1, {"weights", ".onnx"}));
   EXPECT_TRUE(fails(run_convert({permutation({0}), path("x.pth")}), 1, {"index.pth", ".json"}));
   EXPECT_TRUE(fails(run_convert({path("absent")}), 1, {"absent"}));
+  EXPECT_TRUE(
+      fails(run_convert({weights_, path("x.onnx"), "--exit", "4"}), 1, {"--exit 4", "3 exits"}));
   EXPECT_TRUE(fails(run_convert({bare(weights_), "--blocks", "2"}), 1, {"--blocks 2"}));
   EXPECT_TRUE(fails(run_convert({weights_, "--growth-rate", "4"}), 1, {"blocks.0.1."}));
   write_safetensors(path("other.safetensors"), {{"input", make_tensor({2}, {1, 2})}});

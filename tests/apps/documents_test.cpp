@@ -135,6 +135,7 @@ TEST_F(Documents, HelpTellsDefaults) {
 TEST_F(Documents, AMisspeltOptionIsGuessed) {
   const std::map<std::string, Arguments> required = {
       {"msd-train", {}},
+      {"msd-convert", {"w"}},
       {"msd-eval", {"--weights", "w"}},
       {"msd-infer", {"--weights", "w", "--part", "test"}}};
   for (const auto& [program, options] : options_) {
