@@ -70,7 +70,9 @@ struct Expected {
   std::vector<int> convolutions, concats;
 };
 
-void PrintTo(const Expected& expected, std::ostream* out) { *out << expected.fixture; }
+std::ostream& operator<<(std::ostream& out, const Expected& expected) {
+  return out << expected.fixture;
+}
 
 class OnnxFixtures : public testing::TestWithParam<Expected> {
  protected:
