@@ -3,6 +3,7 @@
 // names the file, the old content or the new one whole, and no temporary file left behind.
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <fstream>
 #include <functional>
 
