@@ -5,12 +5,14 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <memory>
 #include <span>
 #include <system_error>
 
+#include "data/image_check.h"
 #include "engine/file.h"
 #include "kernels/error.h"
 
@@ -124,6 +126,7 @@ Image decode_image(std::span<const std::byte> content) {
   if (content.size() > std::numeric_limits<int>::max()) {
     throw FormatError(message(content.size(), " bytes are too many for an image"));
   }
+  check_image(content);
   const auto* data = reinterpret_cast<const stbi_uc*>(content.data());
   const int bytes = static_cast<int>(content.size());
   int w = 0, h = 0, channels = 0;
@@ -131,11 +134,12 @@ Image decode_image(std::span<const std::byte> content) {
     throw FormatError(
         message("not a JPEG, PNG, BMP, PPM or PGM image (", stbi_failure_reason(), ")"));
   }
-  if (w < 1 || h < 1 || std::int64_t{w} * h > kMostPixels) {
-    throw FormatError(message(w, "x", h, " pixels; at most ", kMostPixels, " can be decoded"));
+  const std::int64_t rows = std::abs(std::int64_t{h});  // below 0: a BMP whose top row comes first
+  if (w < 1 || rows < 1 || w * rows > kMostPixels) {
+    throw FormatError(message(w, "x", rows, " pixels; at most ", kMostPixels, " can be decoded"));
   }
-  if (std::int64_t{w} * h / most_pixels_per_byte(content) > bytes) {
-    throw FormatError(message("cannot be decoded (", bytes, " bytes cannot hold ", w, "x", h,
+  if (w * rows / most_pixels_per_byte(content) > bytes) {
+    throw FormatError(message("cannot be decoded (", bytes, " bytes cannot hold ", w, "x", rows,
                               " pixels; the file is cut short)"));
   }
   ByteSource source(content);

@@ -66,6 +66,7 @@ struct ZipArchive::Handle {
 };
 
 ZipArchive::ZipArchive(std::span<const std::byte> bytes) : handle_(std::make_unique<Handle>()) {
+  if (bytes.empty()) throw FormatError("is empty");  // which libzip takes for an archive
   if (has_too_many_entries(bytes)) {
     throw FormatError(
         message("has more entries than an archive of ", bytes.size(), " bytes needs"));
@@ -113,7 +114,8 @@ std::shared_ptr<Buffer> ZipArchive::read(const std::string& name, std::uint64_t 
   zip_t* archive = handle_->archive.get();
   zip_stat_t stat;
   zip_stat_init(&stat);
-  constexpr zip_uint64_t kNeeded = ZIP_STAT_INDEX | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
+  constexpr zip_uint64_t kNeeded =
+      ZIP_STAT_INDEX | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_CRC;
   if (zip_stat(archive, name.c_str(), ZIP_FL_ENC_GUESS, &stat) != 0 ||
       (stat.valid & kNeeded) != kNeeded) {
     fail("is missing");
@@ -124,6 +126,8 @@ std::shared_ptr<Buffer> ZipArchive::read(const std::string& name, std::uint64_t 
   if (stat.size / kMostExpansion > stat.comp_size) {
     fail("claims ", stat.size, " bytes, more than it can hold");
   }
+  // The one checksum that libzip does not compare.
+  if (stat.size == 0 && stat.crc != 0) fail("is damaged: it is empty, by its checksum it was not");
   const std::unique_ptr<zip_file_t, CloseFile> file(zip_fopen_index(archive, stat.index, 0));
   if (file == nullptr) fail("cannot be read: ", zip_strerror(archive));
   // Stored bytes are in the file; of packed ones only what has come out counts.
