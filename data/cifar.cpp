@@ -68,22 +68,12 @@ fs::path find_folder(const Layout& layout, const std::string& folder) {
                         layout.folder, "/; unpack ", layout.url, " there"));
 }
 
-std::vector<std::byte> read_part(const Layout& layout, const fs::path& path) {
-  try {
-    return read_file(path);
-  } catch (const IoError& error) {
-    throw IoError(message(layout.name, ": ", error.what(), "; unpack ", layout.url, " again"));
-  }
-}
-
-/// Appends the records of one file to `set`: planar red, green, blue becomes NHWC.
-void append_file(const Layout& layout, const fs::path& path, ImageSet& set) {
-  const std::vector<std::byte> content = read_part(layout, path);
+// Planar red, green, blue becomes NHWC. The errors go on from the file's name.
+void append_records(const Layout& layout, std::span<const std::byte> content, ImageSet& set) {
   const std::int64_t record = layout.label_bytes + kChannels * kPixels;
   const auto bytes = static_cast<std::int64_t>(content.size());
   if (bytes == 0 || bytes % record != 0) {
-    throw FormatError(message(layout.name, ": ", path.string(), " has ", bytes,
-                              " bytes, not a whole number of records of ", record,
+    throw FormatError(message(" has ", bytes, " bytes, not a whole number of records of ", record,
                               "; it is truncated or not a ", layout.name, " file"));
   }
   const std::int64_t count = bytes / record, first = set.size();
@@ -94,15 +84,31 @@ void append_file(const Layout& layout, const fs::path& path, ImageSet& set) {
         reinterpret_cast<const std::uint8_t*>(content.data()) + i * record + layout.label_bytes;
     const std::int64_t label = in[-1];
     if (label >= layout.classes) {
-      throw FormatError(message(layout.name, ": ", path.string(), ": record ", i, " of ", count,
-                                " has label ", label, ", the classes are 0 to ",
-                                layout.classes - 1));
+      throw FormatError(message(": record ", i, " of ", count, " has label ", label,
+                                ", the classes are 0 to ", layout.classes - 1));
     }
     set.labels[static_cast<std::size_t>(first + i)] = static_cast<std::int32_t>(label);
     std::uint8_t* out = set.images.data() + (first + i) * kChannels * kPixels;
     for (std::int64_t p = 0; p < kPixels; ++p) {
       for (std::int64_t c = 0; c < kChannels; ++c) *out++ = in[c * kPixels + p];
     }
+  }
+}
+
+std::vector<std::byte> read_part(const Layout& layout, const fs::path& path) {
+  try {
+    return read_file(path);
+  } catch (const IoError& error) {
+    throw IoError(message(layout.name, ": ", error.what(), "; unpack ", layout.url, " again"));
+  }
+}
+
+void append_file(const Layout& layout, const fs::path& path, ImageSet& set) {
+  const std::vector<std::byte> content = read_part(layout, path);
+  try {
+    append_records(layout, content, set);
+  } catch (const FormatError& error) {
+    throw FormatError(message(layout.name, ": ", path.string(), error.what()));
   }
 }
 
@@ -126,6 +132,12 @@ std::vector<std::string> read_class_names(const Layout& layout, const fs::path& 
 }
 
 }  // namespace
+
+void append_cifar_records(Cifar kind, std::span<const std::byte> content, ImageSet& set) {
+  set.h = set.w = kSize;
+  set.c = kChannels;
+  append_records(layout_of(kind), content, set);
+}
 
 Dataset load_cifar(Cifar kind, const std::string& folder) {
   const Layout layout = layout_of(kind);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
+#include <span>
 #include <string>
 
 #include "data/dataset.h"
@@ -18,5 +20,7 @@ enum class Cifar { cifar10, cifar100 };
 /// Throws IoError where a folder or file is missing or unreadable, FormatError for a file that is
 /// not a whole number of records, a label out of range or the wrong number of class names.
 Dataset load_cifar(Cifar kind, const std::string& folder);
+/// Appends the records of one file's bytes. Throws FormatError, without the file's name.
+void append_cifar_records(Cifar kind, std::span<const std::byte> content, ImageSet& set);
 
 }  // namespace msd

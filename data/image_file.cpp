@@ -5,12 +5,14 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <cstdlib>
 #include <filesystem>
 #include <limits>
 #include <memory>
 #include <span>
 #include <system_error>
 
+#include "data/image_check.h"
 #include "engine/file.h"
 #include "kernels/error.h"
 
@@ -99,6 +101,14 @@ std::vector<Taps> make_taps(std::int64_t old_size, std::int64_t new_size) {
   return taps;
 }
 
+/// More than any file of the format can hold, so that a few bytes cannot ask for much memory. PNG:
+/// deflate makes at most 1032 bytes of one, each of 8 pixels. JPEG: at least one bit for each block
+/// of 64 pixels. The others: one bit a pixel.
+std::int64_t most_pixels_per_byte(std::span<const std::byte> file) {
+  if (file[0] == std::byte{0x89}) return 1032 * 8;
+  return file[0] == std::byte{0xff} ? 64 * 8 : 8;
+}
+
 bool has_image_ending(const fs::path& path) {
   const std::string name = path.filename().string();
   std::string ending = path.extension().string();
@@ -112,32 +122,45 @@ bool has_image_ending(const fs::path& path) {
 
 }  // namespace
 
-Image decode_image_file(const std::string& path) {
-  const std::vector<std::byte> content = read_file(path);
+Image decode_image(std::span<const std::byte> content) {
   if (content.size() > std::numeric_limits<int>::max()) {
-    throw FormatError(message(path, ": ", content.size(), " bytes are too many for an image"));
+    throw FormatError(message(content.size(), " bytes are too many for an image"));
   }
+  check_image(content);
   const auto* data = reinterpret_cast<const stbi_uc*>(content.data());
   const int bytes = static_cast<int>(content.size());
   int w = 0, h = 0, channels = 0;
   if (stbi_info_from_memory(data, bytes, &w, &h, &channels) == 0) {
     throw FormatError(
-        message(path, ": not a JPEG, PNG, BMP, PPM or PGM image (", stbi_failure_reason(), ")"));
+        message("not a JPEG, PNG, BMP, PPM or PGM image (", stbi_failure_reason(), ")"));
   }
-  if (w < 1 || h < 1 || std::int64_t{w} * h > kMostPixels) {
-    throw FormatError(
-        message(path, ": ", w, "x", h, " pixels; at most ", kMostPixels, " can be decoded"));
+  const std::int64_t rows = std::abs(std::int64_t{h});  // below 0: a BMP whose top row comes first
+  if (w < 1 || rows < 1 || w * rows > kMostPixels) {
+    throw FormatError(message(w, "x", rows, " pixels; at most ", kMostPixels, " can be decoded"));
+  }
+  if (w * rows / most_pixels_per_byte(content) > bytes) {
+    throw FormatError(message("cannot be decoded (", bytes, " bytes cannot hold ", w, "x", rows,
+                              " pixels; the file is cut short)"));
   }
   ByteSource source(content);
   const stbi_io_callbacks callbacks = ByteSource::callbacks();
   const std::unique_ptr<stbi_uc, decltype(&stbi_image_free)> decoded(
       stbi_load_from_callbacks(&callbacks, &source, &w, &h, &channels, 3), &stbi_image_free);
-  if (source.overrun()) throw FormatError(path + ": cannot be decoded (the file is cut short)");
+  if (source.overrun()) throw FormatError("cannot be decoded (the file is cut short)");
   if (decoded == nullptr) {
-    throw FormatError(message(path, ": cannot be decoded (", stbi_failure_reason(), ")"));
+    throw FormatError(message("cannot be decoded (", stbi_failure_reason(), ")"));
   }
   const std::ptrdiff_t elems = std::ptrdiff_t{w} * h * 3;
   return {h, w, std::vector<std::uint8_t>(decoded.get(), decoded.get() + elems)};
+}
+
+Image decode_image_file(const std::string& path) {
+  const std::vector<std::byte> content = read_file(path);
+  try {
+    return decode_image(content);
+  } catch (const FormatError& error) {
+    throw FormatError(path + ": " + error.what());
+  }
 }
 
 Image resize_to(const Image& image, std::int64_t h, std::int64_t w) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +20,8 @@ struct Image {
 /// expanded to colour, transparency is dropped. Throws IoError where the file cannot be read and
 /// FormatError where it is no such image or is cut short.
 Image decode_image_file(const std::string& path);
+/// The same of a file's bytes, without its name in the errors.
+Image decode_image(std::span<const std::byte> content);
 
 /// Resizes to h x w, each >= 1. Each new pixel is the average of the old ones weighted by a
 /// triangle around its centre, as wide as one old pixel each way when enlarging (bilinear) and as

@@ -5,9 +5,9 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "engine/formats/byte_reader.h"
+#include "engine/formats/json_text.h"
 #include "engine/hash.h"
 
 namespace msd {
@@ -86,35 +86,15 @@ Tensor read_tensor(const std::string& name, const nlohmann::json& info,
   return copy;
 }
 
-// The header as JSON: names twice, lists within lists, and more values than its size can mean are
-// refused while it is read, so that memory stays within a few times its size.
-nlohmann::json parse_header(std::string_view text) {
-  using Event = nlohmann::json::parse_event_t;
-  constexpr int kDeepest = 3;  // header, tensor, list, number
-  std::vector<std::set<std::string>> keys(kDeepest);
-  std::size_t values = 0;
-  std::string problem;
-  const auto look = [&](int depth, Event event, const nlohmann::json& parsed) {
-    if (depth > kDeepest) problem = "is nested too deep";
-    if (++values > 64 + text.size() / 4) problem = "has too many values";
-    if (!problem.empty()) return false;
-    if (event == Event::object_start && depth < kDeepest) {
-      keys[static_cast<std::size_t>(depth)].clear();
-    }
-    if (event == Event::key &&
-        !keys[static_cast<std::size_t>(depth) - 1].insert(parsed.get<std::string>()).second) {
-      problem = "has " + printable(parsed.get<std::string>()) + " twice";
-    }
-    return true;
-  };
+nlohmann::json parse_header(std::string_view text, std::size_t file_bytes) {
+  constexpr int kDeepest = 3;  // header, tensor, list; a number
   // The format wants the brace first; spaces may follow the last one.
-  nlohmann::json header;
-  if (text.starts_with('{')) {
-    header = nlohmann::json::parse(text, look, /*allow_exceptions=*/false);
+  if (!text.starts_with('{')) throw FormatError("has a header that is no JSON object");
+  try {
+    return parse_json(text, file_bytes, kDeepest);
+  } catch (const FormatError& error) {
+    throw FormatError(message("has a header that ", error.what()));
   }
-  if (!problem.empty()) throw FormatError("has a header that " + problem);
-  if (!header.is_object()) throw FormatError("has a header that is no JSON object");
-  return header;
 }
 
 // The checksum's entry up to its digits, as write_safetensors prints it. In no other place: quotes
@@ -160,7 +140,7 @@ Safetensors parse_safetensors(const std::shared_ptr<const FileBytes>& bytes) {
                               file.size(), "; it is truncated or no safetensors file"));
   }
   const nlohmann::json header =
-      parse_header({reinterpret_cast<const char*>(file.data() + 8), header_bytes});
+      parse_header({reinterpret_cast<const char*>(file.data() + 8), header_bytes}, file.size());
   const auto data =
       std::make_shared<Buffer>(bytes, bytes->data() + 8 + header_bytes,
                                static_cast<std::int64_t>(file.size() - 8 - header_bytes));

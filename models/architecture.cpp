@@ -216,8 +216,30 @@ class Builder {
   std::int64_t block_ = 0, module_ = 0, group_ = 0;
 };
 
+// Of channels of one buffer.
 bool intersects(const Feature& a, const Feature& b) {
-  return a.buffer == b.buffer && a.first < b.first + b.channels && b.first < a.first + a.channels;
+  return a.first < b.first + b.channels && b.first < a.first + a.channels;
+}
+bool covers(const Feature& a, const Feature& b) {
+  return a.first <= b.first && a.first + a.channels >= b.first + b.channels;
+}
+
+// Sizes that would overflow in the sums of costs and parameters, which are below 64 times this.
+void check_size(const Architecture& net) {
+  constexpr double kMostMulAdds = 1e17;
+  double total = 0.0;
+  for (const Operation& op : net.operations) {
+    const auto size =
+        static_cast<double>(net.buffers[static_cast<std::size_t>(op.output.buffer)].size);
+    const auto kernel =
+        static_cast<double>(op.kind == Kind::max_pool ? op.pool.kernel : op.conv.kernel);
+    total += size * size * kernel * kernel * static_cast<double>(op.output.channels) *
+             static_cast<double>(op.input.channels);
+  }
+  if (total > kMostMulAdds) {
+    throw ConfigError(message("the network would take ", total, " mul-adds an image; at most ",
+                              kMostMulAdds, " can be counted"));
+  }
 }
 
 }  // namespace
@@ -243,7 +265,11 @@ std::vector<LayerScales> layer_scales(const MsdnetConfig& config) {
   return layers;
 }
 
-Architecture make_architecture(const MsdnetConfig& config) { return Builder(config).build(); }
+Architecture make_architecture(const MsdnetConfig& config) {
+  Architecture net = Builder(config).build();
+  check_size(net);
+  return net;
+}
 
 std::vector<std::int64_t> all_exits(const Architecture& net) {
   std::vector<std::int64_t> exits(static_cast<std::size_t>(net.exits()));
@@ -260,16 +286,23 @@ void check_exits(const Architecture& net, const std::vector<std::int64_t>& exits
 
 std::vector<bool> required_operations(const Architecture& net,
                                       const std::vector<std::int64_t>& exits) {
-  std::vector<Feature> wanted;
-  for (const std::int64_t exit : exits)
-    wanted.push_back(net.logits.at(static_cast<std::size_t>(exit)));
+  std::vector<std::vector<Feature>> wanted(net.buffers.size());  // a buffer
+  // Backwards, a buffer's first reader reads the most of it: the lists stay short.
+  const auto want = [&](const Feature& feature) {
+    std::vector<Feature>& of = wanted[static_cast<std::size_t>(feature.buffer)];
+    if (std::none_of(of.begin(), of.end(), [&](const Feature& f) { return covers(f, feature); })) {
+      of.push_back(feature);
+    }
+  };
+  for (const std::int64_t exit : exits) want(net.logits.at(static_cast<std::size_t>(exit)));
   std::vector<bool> required(net.operations.size(), false);
   for (std::size_t i = net.operations.size(); i-- > 0;) {
     const Operation& op = net.operations[i];
+    const std::vector<Feature>& of = wanted[static_cast<std::size_t>(op.output.buffer)];
     const auto reads = [&](const Feature& feature) { return intersects(feature, op.output); };
-    if (std::none_of(wanted.begin(), wanted.end(), reads)) continue;
+    if (std::none_of(of.begin(), of.end(), reads)) continue;
     required[i] = true;
-    wanted.push_back(op.input);
+    want(op.input);
   }
   return required;
 }

@@ -56,6 +56,11 @@ void MsdnetConfig::check() const {
   require(!growth_factors.empty() && growth_factors.size() <= 16,
           message("--growth-factors names ", growth_factors.size(), " scales; use 1 to 16"));
   for (const std::int64_t factor : growth_factors) require_range("growth-factors", factor, 1, 4096);
+  constexpr std::int64_t kMostMaps = 4096;  // what a file may ask for; ImageNet's largest has 140
+  require(layers() * scales() <= kMostMaps,
+          message("--blocks ", blocks, ", --step ", step, " and --base ", base, " make ", layers(),
+                  " layers of ", scales(), " scales; at most ", kMostMaps / scales(),
+                  " layers can be built"));
   if (bottleneck) {
     require(bottleneck_factors.size() == growth_factors.size(),
             message("--bottleneck-factors has ", bottleneck_factors.size(),

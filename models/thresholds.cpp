@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "engine/file.h"
+#include "engine/formats/json_text.h"
 #include "kernels/error.h"
 #include "models/cost.h"
 
@@ -175,12 +176,19 @@ void write_thresholds(const std::filesystem::path& path, const ThresholdsFile& f
   write_file_atomically(path, thresholds_json(file).dump(1, ' ', false, replace) + "\n");
 }
 
+ThresholdsFile parse_thresholds_file(std::string_view text) {
+  constexpr int kDeepest = 16;  // of the choice of images; the rest has 4
+  try {
+    return parse(parse_json(text, text.size(), kDeepest));
+  } catch (const json::exception& error) {
+    throw FormatError(message("no thresholds file: ", error.what()));
+  }
+}
+
 ThresholdsFile read_thresholds(const std::filesystem::path& path) {
   const std::string text = read_text_file(path);
   try {
-    return parse(json::parse(text));
-  } catch (const json::exception& error) {
-    throw FormatError(message(path.string(), ": no thresholds file: ", error.what()));
+    return parse_thresholds_file(text);
   } catch (const Error& error) {
     throw FormatError(message(path.string(), ": ", error.what()));
   }

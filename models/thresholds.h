@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "models/config.h"
@@ -51,6 +52,8 @@ nlohmann::ordered_json thresholds_json(const ThresholdsFile& file);
 /// Reads and checks: format, sizes, ranges, and that the costs are those of the configuration.
 /// Throws IoError, or FormatError naming the file and what is wrong with it.
 ThresholdsFile read_thresholds(const std::filesystem::path& path);
+/// The same of a file's text, without its name in the errors.
+ThresholdsFile parse_thresholds_file(std::string_view text);
 
 /// Throws ConfigError, naming both, unless the thresholds, read from `path`, are those of the
 /// weights `fingerprint`, read from `weights`, in a network of this configuration.

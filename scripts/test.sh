@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Every check of the tree, in build folders of its own (build-cpu, build-cpu-asan, ...).
-#   ./scripts/test.sh [--full] [--jobs N] [part ...]
+#   ./scripts/test.sh [--full] [--fuzz] [--jobs N] [part ...]
 # Parts in their order; all of them unless named:
 #   format  clang-format 14 over all sources
 #   cpu     Release build with -Werror, all tests
 #   asan    address and undefined-behaviour sanitizers, all tests
 #   tsan    thread sanitizer, the tests that use threads (--full: all tests)
+#   fuzz    the readers of files under libFuzzer, 5 seconds each (--fuzz: a minute each)
 #   tidy    clang-tidy 14 over the CPU code (--full: over the tests too)
 #   cuda    CUDA build, where a toolkit is found; its kernel tests skip without a GPU
 # Exits with 1 where a part failed. A part that cannot run here is "skipped", never "passed".
@@ -22,18 +23,19 @@ cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=scripts/lib/common.sh
 . scripts/lib/common.sh
 
-parts=() full=no jobs=""
+parts=() full=no fuzz_seconds=5 jobs=""
 while [ $# -gt 0 ]; do
   case $1 in
     --full) full=yes ;;
+    --fuzz) fuzz_seconds=60 ;;
     --jobs) jobs=${2:?--jobs needs a number} && shift ;;
-    -h | --help) sed -n '3,12s/^# \{0,1\}//p' "$0" && exit 0 ;;
-    format | cpu | asan | tsan | tidy | cuda) parts+=("$1") ;;
+    -h | --help) sed -n '3,13s/^# \{0,1\}//p' "$0" && exit 0 ;;
+    format | cpu | asan | tsan | fuzz | tidy | cuda) parts+=("$1") ;;
     *) printf 'test.sh: unknown argument %s; see --help\n' "$1" >&2 && exit 2 ;;
   esac
   shift
 done
-[ ${#parts[@]} -gt 0 ] || parts=(format cpu asan tsan tidy cuda)
+[ ${#parts[@]} -gt 0 ] || parts=(format cpu asan tsan fuzz tidy cuda)
 jobs=${jobs:-$(default_jobs)}
 
 detect_distro
@@ -43,6 +45,8 @@ packages_log=build-cpu/packages.log
 require_packages "$packages_log" "${build_packages[@]}" "${test_packages[@]}"
 # shellcheck disable=SC2046
 want_packages "$packages_log" $(check_packages)
+# shellcheck disable=SC2046
+[[ " ${parts[*]} " != *" fuzz "* ]] || want_packages "$packages_log" $(fuzz_packages)
 
 # Our own sources; whatever lies in folders git ignores is not ours.
 sources() {
@@ -111,6 +115,57 @@ part_tsan() {
   export -f build_and_test quietly configure say
   export jobs
   "${fixed[@]}" bash -c 'build_and_test cpu-tsan "$@"' tsan "${select[@]}"
+}
+
+# Prints a clang++ that has libFuzzer, or nothing.
+find_fuzzing_compiler() {
+  local name
+  for name in clang++-14 clang++-{12,13,15,16,17,18,19,20} clang++; do
+    command -v "$name" >/dev/null || continue
+    echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char *, unsigned long) { return 0; }' |
+      "$name" -x c++ -fsanitize=fuzzer,address,undefined -o build-fuzz/probe - 2>/dev/null || continue
+    echo "$name"
+    return
+  done
+}
+
+# fuzz_one TARGET SECONDS: from the files in tests/fuzz/corpus and what earlier runs added to them.
+# An allocation that a file of 4 KB cannot justify counts as a crash.
+fuzz_one() {
+  local target=$1 log=build-fuzz/$1.log more=(-max_len=4096 -malloc_limit_mb=64)
+  # Images may have 8256 pixels a byte; a record of CIFAR is 3073 bytes.
+  [ "$target" != image ] || more=(-max_len=1024 -malloc_limit_mb=64)
+  [ "$target" != cifar ] || more=(-max_len=7000 -malloc_limit_mb=64)
+  # The same inputs each time in a short run, for whoever asks why it failed.
+  [ "$2" -ge 60 ] || more+=(-seed=1)
+  mkdir -p "build-fuzz/corpus/$target" build-fuzz/findings
+  if UBSAN_OPTIONS=print_stacktrace=1 "build-fuzz/bin/fuzz_$target" -max_total_time="$2" \
+    -timeout=10 -rss_limit_mb=2048 "${more[@]}" -print_final_stats=1 \
+    -artifact_prefix="build-fuzz/findings/$target-" \
+    "build-fuzz/corpus/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1; then
+    say "   $target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs"
+    return
+  fi
+  tail -n 40 "$log"
+  say "   failed: $target (the whole log: $log; CONTRIBUTING.md says what to do with a finding)"
+  return 1
+}
+
+part_fuzz() {
+  mkdir -p build-fuzz
+  local compiler
+  compiler=$(find_fuzzing_compiler)
+  if [ -z "$compiler" ]; then
+    reason="no clang++ with libFuzzer (Debian 12: apt-get install clang-14 libclang-rt-14-dev)"
+    return 77
+  fi
+  quietly build-fuzz/configure.log configure build-fuzz --preset fuzz \
+    -DCMAKE_CXX_COMPILER="$compiler" || return 1
+  quietly build-fuzz/build.log cmake --build build-fuzz -j "$jobs" --target fuzzers || return 1
+  export -f fuzz_one say
+  # shellcheck disable=SC2016
+  find tests/fuzz/corpus -mindepth 1 -type d -printf '%f\n' | sort |
+    xargs -P "$jobs" -I{} bash -c 'fuzz_one "$@"' fuzz {} "$fuzz_seconds"
 }
 
 # Runs on every source of ours that build-cpu compiles, once each. What passed is remembered by a

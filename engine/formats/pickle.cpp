@@ -1,15 +1,32 @@
 // SPDX-License-Identifier: MIT
 #include "engine/formats/pickle.h"
 
+#include <array>
 #include <bit>
 #include <charconv>
-#include <cmath>
+#include <optional>
+#include <unordered_map>
 
 namespace msd {
 namespace {
 
 using List = PickleValue::List;
 using Dict = PickleValue::Dict;
+
+// A vector that grows has its old items, and twice as many places, for a moment.
+constexpr std::size_t kGrowth = 3;
+
+// Opcodes that make other objects, or call what no file of weights has to.
+std::string name_of(std::uint8_t op) {
+  constexpr std::pair<int, const char*> kRefused[] = {
+      {'o', "OBJ"},        {'P', "PERSID"},      {0x82, "EXT1"},        {0x83, "EXT2"},
+      {0x84, "EXT4"},      {0x8f, "EMPTY_SET"},  {0x90, "ADDITEMS"},    {0x91, "FROZENSET"},
+      {0x92, "NEWOBJ_EX"}, {0x96, "BYTEARRAY8"}, {0x97, "NEXT_BUFFER"}, {0x98, "READONLY_BUFFER"}};
+  for (const auto& [code, name] : kRefused) {
+    if (code == op) return name;
+  }
+  return std::to_string(op);
+}
 
 class Machine {
  public:
@@ -22,7 +39,7 @@ class Machine {
       const auto op = reader_.value<std::uint8_t>();
       if (op == '.') return pop();
       if (!number(op) && !text(op) && !container(op) && !memo(op) && !object(op)) {
-        fail("opcode ", static_cast<int>(op), " is not one that files of weights need");
+        fail("opcode ", name_of(op), " is not one that files of weights need");
       }
     }
   }
@@ -34,13 +51,25 @@ class Machine {
   }
 
   void push(PickleValue* value) {
-    if (stack_.size() >= PickleArena::kMostValues) fail("the stack is too deep");
+    if (stack_.size() == deepest_) grow(deepest_);
     stack_.push_back(value);
+  }
+  // A deeper stack than ever before; pop_mark() copies a part of it.
+  void grow(std::size_t& most) {
+    arena_.charge(kGrowth * sizeof(void*) + sizeof(void*));
+    ++most;
   }
   template <typename T>
   void push_new(T value) {
     push(arena_.add(std::move(value)));
   }
+  // For values that nothing changes: most of a file's numbers are few and small.
+  template <typename T>
+  void push_shared(PickleValue*& shared, T value) {
+    if (shared == nullptr) shared = arena_.add(std::move(value));
+    push(shared);
+  }
+  void push_byte(std::uint8_t value) { push_shared(bytes_[value], std::int64_t{value}); }
   PickleValue* pop() {
     PickleValue* value = top();
     stack_.pop_back();
@@ -61,16 +90,25 @@ class Machine {
     return items;
   }
 
-  // Decimal text of protocol 0; "00" and "01" are its booleans.
-  void decimal(std::string_view text) {
-    if (text.ends_with('L')) text.remove_suffix(1);
+  // Decimal text of protocol 0.
+  std::optional<std::int64_t> parse(std::string_view text) const {
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size()) fail("not an integer of 64 bits");
-    push_new(value);
+    if (error == std::errc::invalid_argument || end != text.data() + text.size()) {
+      fail("not an integer");
+    }
+    return error == std::errc() ? std::optional(value) : std::nullopt;
   }
-  // Two's complement of up to 8 bytes. More only for the legacy format's magic number, which
-  // becomes its hexadecimal text.
+  void decimal(std::string_view text) {
+    if (text.ends_with('L')) text.remove_suffix(1);
+    if (const std::optional<std::int64_t> value = parse(text)) {
+      push_new(*value);
+    } else {
+      push_new(std::string(text));
+    }
+  }
+  // Two's complement of up to 8 bytes. PyTorch's seeds may have more: those become hexadecimal
+  // text.
   void long_bytes(std::span<const std::byte> bytes) {
     if (bytes.size() > 16) fail("an integer of ", bytes.size(), " bytes");
     if (bytes.size() > 8) {
@@ -95,11 +133,11 @@ class Machine {
   bool number(std::uint8_t op) {
     switch (op) {
       case 'N':
-        push_new(PickleValue::None{});
+        push_shared(none_, PickleValue::None{});
         return true;
       case 0x88:
       case 0x89:
-        push_new(op == 0x88);
+        push_shared(booleans_[op == 0x88 ? 1 : 0], op == 0x88);
         return true;
       case 'I': {
         const std::string_view line = reader_.line();
@@ -117,7 +155,7 @@ class Machine {
         push_new(std::int64_t{reader_.value<std::int32_t>()});
         return true;
       case 'K':
-        push_new(std::int64_t{reader_.value<std::uint8_t>()});
+        push_byte(reader_.value<std::uint8_t>());
         return true;
       case 'M':
         push_new(std::int64_t{reader_.value<std::uint16_t>()});
@@ -149,6 +187,13 @@ class Machine {
     }
   }
 
+  // Text of protocol 0, where all but plain characters would have to be decoded.
+  void push_line(std::string_view line) {
+    for (const char c : line) {
+      if (c < 0x20 || c > 0x7e || c == '\\') fail("text of protocol 0 with an escape");
+    }
+    push_new(std::string(line));
+  }
   void push_text(std::uint64_t size) { push_new(std::string(reader_.text(size))); }
   void push_bytes(std::uint64_t size) {
     push_new(PickleValue::Bytes{std::string(reader_.text(size))});
@@ -156,14 +201,14 @@ class Machine {
 
   bool text(std::uint8_t op) {
     switch (op) {
-      case 'S': {  // repr() of a string; escapes stay as they are
-        std::string_view line = reader_.line();
+      case 'S': {  // repr() of a string
+        const std::string_view line = reader_.line();
         if (line.size() < 2 || line.front() != line.back()) fail("a string without its quotes");
-        push_new(std::string(line.substr(1, line.size() - 2)));
+        push_line(line.substr(1, line.size() - 2));
         return true;
       }
       case 'V':
-        push_new(std::string(reader_.line()));
+        push_line(reader_.line());
         return true;
       case 'T':
       case 'X':
@@ -204,6 +249,7 @@ class Machine {
     auto* dict = std::get_if<Dict>(&top()->value);
     if (dict == nullptr) fail("keys for ", top()->kind(), ", not a dictionary");
     if (items.size() % 2 != 0) fail("a key without its value");
+    arena_.charge(kGrowth * sizeof(items[0]) * items.size());
     for (std::size_t i = 0; i < items.size(); i += 2) {
       dict->items.emplace_back(items[i], items[i + 1]);
     }
@@ -212,7 +258,7 @@ class Machine {
   bool container(std::uint8_t op) {
     switch (op) {
       case '(':
-        if (marks_.size() >= PickleArena::kMostValues) fail("too many marks");
+        if (marks_.size() == most_marks_) grow(most_marks_);
         marks_.push_back(stack_.size());
         return true;
       case '0':
@@ -232,17 +278,19 @@ class Machine {
         return true;
       case 'a': {
         const PickleValue* item = pop();
+        arena_.charge(kGrowth * sizeof(item));
         list_below().items.push_back(item);
         return true;
       }
       case 'e': {
         const std::vector<const PickleValue*> items = pop_mark();
+        arena_.charge(kGrowth * sizeof(items[0]) * items.size());
         std::vector<const PickleValue*>& list = list_below().items;
         list.insert(list.end(), items.begin(), items.end());
         return true;
       }
       case ')':
-        push_new(List{{}, true});
+        push_shared(empty_tuple_, List{{}, true});
         return true;
       case 't':
         push_new(List{pop_mark(), true});
@@ -276,8 +324,9 @@ class Machine {
   }
 
   void put(std::int64_t index) {
-    if (memo_.size() >= PickleArena::kMostValues) fail("remembers too many objects");
-    memo_[index] = top();
+    PickleValue* const value = top();
+    const auto [slot, added] = memo_.insert_or_assign(index, value);
+    if (added) arena_.charge(8 * sizeof(value));
   }
   void get(std::int64_t index) {
     const auto found = memo_.find(index);
@@ -285,8 +334,9 @@ class Machine {
     push(found->second);
   }
   std::int64_t line_index() {
-    decimal(reader_.line());
-    return std::get<std::int64_t>(pop()->value);
+    const std::optional<std::int64_t> index = parse(reader_.line());
+    if (!index) fail("not a place to remember an object at");
+    return *index;
   }
 
   bool memo(std::uint8_t op) {
@@ -389,6 +439,10 @@ class Machine {
   std::size_t at_ = 0;  // of the opcode in hand
   std::vector<PickleValue*> stack_;
   std::vector<std::size_t> marks_;
+  std::size_t deepest_ = 0, most_marks_ = 0;
+  PickleValue *none_ = nullptr, *empty_tuple_ = nullptr;
+  std::array<PickleValue*, 2> booleans_{};
+  std::array<PickleValue*, 256> bytes_{};
   std::unordered_map<std::int64_t, PickleValue*> memo_;
 };
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -15,8 +18,8 @@
 
 namespace msd {
 
-/// A Python object as far as files of weights have them. References are to values of the same
-/// PickleArena and may form cycles.
+/// A Python object as far as files of weights have them; integers beyond 64 bits are text.
+/// References are to values of the same PickleArena and may form cycles.
 struct PickleValue {
   struct None {};
   struct Bytes {
@@ -51,21 +54,51 @@ struct PickleValue {
   std::string_view kind() const;
 };
 
-/// Owns values; at most kMostValues, which bounds what a small hostile file can make of itself.
+/// Owns values. Their memory is bounded by the file's size, whatever a hostile pickle makes of it:
+/// 9 MB, enough for some thousand tensors, and a quarter of the file.
 class PickleArena {
  public:
-  static constexpr std::size_t kMostValues = 1'000'000;
+  explicit PickleArena(std::size_t file_bytes = 0) : left_(kFirstBytes + file_bytes / 4) {}
 
   template <typename T>
   PickleValue* add(T value) {
-    if (values_.size() >= kMostValues) {
-      throw FormatError(message("holds more than ", kMostValues, " objects: no file of weights"));
-    }
+    // A quarter more: what the deque leaves unused of its blocks.
+    charge(sizeof(PickleValue) * 5 / 4 + beyond(value));
     values_.push_back(PickleValue{std::move(value)});
     return &values_.back();
   }
+  /// Counts memory that is not a value's own when it is added, such as a list's later items.
+  void charge(std::size_t bytes) {
+    if (bytes > left_) throw FormatError("holds more objects than its size accounts for");
+    left_ -= bytes;
+  }
 
  private:
+  static constexpr std::size_t kFirstBytes = std::size_t{9} << 20;
+  static constexpr std::size_t kBlock = 32;  // of the heap, at least
+
+  // What a value has outside of itself.
+  template <typename T>
+  static std::size_t beyond(const T& value) {
+    if constexpr (std::is_same_v<T, std::string>) {
+      return value.size() < sizeof(std::string) / 2 ? 0 : value.size() + kBlock;
+    } else if constexpr (std::is_same_v<T, PickleValue::Bytes>) {
+      return beyond(value.bytes);
+    } else if constexpr (std::is_same_v<T, PickleValue::Global>) {
+      return beyond(value.name);
+    } else if constexpr (std::is_same_v<T, PickleValue::List> ||
+                         std::is_same_v<T, PickleValue::Dict>) {
+      return value.items.size() * sizeof(value.items[0]) + kBlock;
+    } else if constexpr (std::is_same_v<T, Tensor>) {
+      return 2 * (static_cast<std::size_t>(value.dim()) * sizeof(std::int64_t) + kBlock);
+    } else if constexpr (std::is_same_v<T, PickleValue::Storage>) {
+      return 8 * kBlock;  // its buffer, and whoever keeps it by its key
+    } else {
+      return 0;
+    }
+  }
+
+  std::size_t left_;
   std::deque<PickleValue> values_;
 };
 

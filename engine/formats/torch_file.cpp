@@ -173,6 +173,13 @@ class Host : public PickleHost {
     std::vector<std::int64_t> shape = integers_of(size_value, "a tensor's size");
     std::vector<std::int64_t> strides = integers_of(stride_value, "a tensor's stride");
     const std::int64_t offset = integer_of(offset_value, "a tensor's offset");
+    const std::int64_t width = size_bytes(storage->dtype);
+    std::int64_t bytes = width;
+    for (const std::int64_t d : shape) {
+      if (d < 0 || __builtin_mul_overflow(bytes, std::max<std::int64_t>(1, d), &bytes)) {
+        throw FormatError("a tensor has an impossible shape");
+      }
+    }
     Tensor tensor;
     try {
       tensor = Tensor::over(storage->buffer, offset, std::move(shape), std::move(strides),
@@ -182,13 +189,8 @@ class Host : public PickleHost {
                                 storage->buffer->size_bytes(), " bytes"));
     }
     // Whoever packs a strided tensor needs memory for it: no more than the file accounts for.
-    const std::int64_t width = size_bytes(storage->dtype);
-    std::int64_t bytes = width;
-    bool fits = true;
-    for (const std::int64_t d : tensor.shape()) {
-      fits = fits && !__builtin_mul_overflow(bytes, d, &bytes);
-    }
-    if (!fits || bytes > storage->buffer->size_bytes()) {
+    if (tensor.elems() == 0) return tensor;
+    if (bytes > storage->buffer->size_bytes()) {
       throw FormatError("a tensor repeats elements of its storage; save it as a copy of its own");
     }
     if (!tensor.is_contiguous() && (copies_left_ -= bytes) < 0) {
@@ -208,12 +210,12 @@ class ZipHost : public Host {
       if (name != kPickle && !name.ends_with(message('/', kPickle))) continue;
       if (pickle_ != nullptr) throw FormatError("holds more than one data.pkl");
       folder_ = name.substr(0, name.size() - kPickle.size());
-      pickle_ = archive_.read(name);
+      pickle_ = archive_.read(name, (std::uint64_t{3} << 20) + bytes.size() / 4);
     }
     if (pickle_ == nullptr)
       throw FormatError("is a zip archive, but not of torch.save: no data.pkl");
     if (archive_.contains(folder_ + "byteorder")) {
-      const std::shared_ptr<Buffer> order = archive_.read(folder_ + "byteorder");
+      const std::shared_ptr<Buffer> order = archive_.read(folder_ + "byteorder", 64);
       const std::string_view text(reinterpret_cast<const char*>(order->data()),
                                   static_cast<std::size_t>(order->size_bytes()));
       if (text != "little") throw FormatError("has byte order " + printable(text) + ", not little");
@@ -229,7 +231,7 @@ class ZipHost : public Host {
     if (bytes == 0 && !archive_.contains(folder_ + "data/" + key)) {
       return std::make_shared<Buffer>(host_allocator(), 0);
     }
-    return archive_.read(folder_ + "data/" + key);
+    return archive_.read(folder_ + "data/" + key, static_cast<std::uint64_t>(bytes));
   }
 
  private:
@@ -300,7 +302,7 @@ bool looks_like_torch(std::span<const std::byte> bytes) {
 }
 
 TorchFile::TorchFile(std::span<const std::byte> bytes)
-    : format_(starts_with(bytes, kZipMagic) ? Format::zip : Format::legacy) {
+    : format_(starts_with(bytes, kZipMagic) ? Format::zip : Format::legacy), arena_(bytes.size()) {
   if (format_ == Format::zip) {
     ZipHost host(bytes);
     ByteReader reader(host.pickle());

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
+#include <string_view>
 
 #include "engine/formats/byte_reader.h"
 #include "kernels/error.h"
@@ -36,6 +38,20 @@ struct Discard {
 
 using OpenArchive = std::unique_ptr<zip_t, Discard>;
 
+// libzip takes some 400 bytes of memory for an entry of 46 bytes, before anybody can ask how many
+// there are: so many at most. torch.save makes an entry for at least 200 bytes.
+std::size_t most_entries(std::size_t file_bytes) { return 8192 + file_bytes / 1024; }
+
+bool has_too_many_entries(std::span<const std::byte> file) {
+  constexpr std::string_view kEntry("PK\x01\x02", 4);
+  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+  std::size_t left = most_entries(file.size());
+  for (std::size_t at = text.find(kEntry); at != text.npos; at = text.find(kEntry, at + 1)) {
+    if (left-- == 0) return true;
+  }
+  return false;
+}
+
 OpenArchive open(zip_source_t* source, int flags, ZipError& error) {
   if (source == nullptr) return nullptr;
   zip_t* archive = zip_open_from_source(source, flags, &error.error);
@@ -49,8 +65,12 @@ struct ZipArchive::Handle {
   OpenArchive archive;
 };
 
-ZipArchive::ZipArchive(std::span<const std::byte> bytes)
-    : handle_(std::make_unique<Handle>()), size_(bytes.size()) {
+ZipArchive::ZipArchive(std::span<const std::byte> bytes) : handle_(std::make_unique<Handle>()) {
+  if (bytes.empty()) throw FormatError("is empty");  // which libzip takes for an archive
+  if (has_too_many_entries(bytes)) {
+    throw FormatError(
+        message("has more entries than an archive of ", bytes.size(), " bytes needs"));
+  }
   ZipError error;
   handle_->archive =
       open(zip_source_buffer_create(bytes.data(), bytes.size(), /*freep=*/0, &error.error),
@@ -59,11 +79,25 @@ ZipArchive::ZipArchive(std::span<const std::byte> bytes)
     throw FormatError("is no whole zip archive (" + error.text() + "); is it truncated?");
   }
   const zip_int64_t entries = zip_get_num_entries(handle_->archive.get(), 0);
+  std::set<std::string_view> seen;
+  std::uint64_t left = bytes.size();
+  names_.reserve(static_cast<std::size_t>(std::max<zip_int64_t>(0, entries)));
   for (zip_int64_t i = 0; i < entries; ++i) {
-    const char* name =
-        zip_get_name(handle_->archive.get(), static_cast<zip_uint64_t>(i), ZIP_FL_ENC_GUESS);
+    const auto index = static_cast<zip_uint64_t>(i);
+    const char* name = zip_get_name(handle_->archive.get(), index, ZIP_FL_ENC_GUESS);
     if (name == nullptr) throw FormatError(message("entry ", i, " of the archive has no name"));
     names_.emplace_back(name);
+    if (!seen.insert(names_.back()).second) {
+      throw FormatError("holds entry " + printable(names_.back()) + " twice");
+    }
+    zip_stat_t stat;
+    zip_stat_init(&stat);
+    // Entries that overlap could be read to many times the file's size.
+    if (zip_stat_index(handle_->archive.get(), index, 0, &stat) != 0 ||
+        (stat.valid & ZIP_STAT_COMP_SIZE) == 0 || stat.comp_size > left) {
+      throw FormatError("has entries that are larger than all of it");
+    }
+    left -= stat.comp_size;
   }
 }
 
@@ -73,21 +107,27 @@ bool ZipArchive::contains(const std::string& name) const {
   return zip_name_locate(handle_->archive.get(), name.c_str(), ZIP_FL_ENC_GUESS) >= 0;
 }
 
-std::shared_ptr<Buffer> ZipArchive::read(const std::string& name) const {
+std::shared_ptr<Buffer> ZipArchive::read(const std::string& name, std::uint64_t most_bytes) const {
   const auto fail = [&](const auto&... parts) {
     throw FormatError(message("entry ", printable(name), " of the archive ", parts...));
   };
   zip_t* archive = handle_->archive.get();
   zip_stat_t stat;
   zip_stat_init(&stat);
-  constexpr zip_uint64_t kNeeded = ZIP_STAT_INDEX | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE;
+  constexpr zip_uint64_t kNeeded =
+      ZIP_STAT_INDEX | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_CRC;
   if (zip_stat(archive, name.c_str(), ZIP_FL_ENC_GUESS, &stat) != 0 ||
       (stat.valid & kNeeded) != kNeeded) {
     fail("is missing");
   }
-  if (stat.comp_size > size_ || stat.size / kMostExpansion > stat.comp_size) {
-    fail("claims ", stat.size, " bytes, more than the file can hold");
+  if (stat.size > most_bytes) {
+    fail("has ", stat.size, " bytes, where at most ", most_bytes, " belong");
   }
+  if (stat.size / kMostExpansion > stat.comp_size) {
+    fail("claims ", stat.size, " bytes, more than it can hold");
+  }
+  // The one checksum that libzip does not compare.
+  if (stat.size == 0 && stat.crc != 0) fail("is damaged: it is empty, by its checksum it was not");
   const std::unique_ptr<zip_file_t, CloseFile> file(zip_fopen_index(archive, stat.index, 0));
   if (file == nullptr) fail("cannot be read: ", zip_strerror(archive));
   // Stored bytes are in the file; of packed ones only what has come out counts.

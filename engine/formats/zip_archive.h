@@ -15,7 +15,8 @@ namespace msd {
 /// Reads a zip archive (stored or deflated entries, zip64) that lies in memory, by libzip.
 class ZipArchive {
  public:
-  /// Borrows the bytes. Throws FormatError where they are no archive.
+  /// Borrows the bytes. Throws FormatError where they are no archive, a name is there twice, or the
+  /// entries are more, or together larger, than the bytes can hold.
   explicit ZipArchive(std::span<const std::byte> bytes);
   ~ZipArchive();
   ZipArchive(const ZipArchive&) = delete;
@@ -25,13 +26,14 @@ class ZipArchive {
   const std::vector<std::string>& names() const { return names_; }
   bool contains(const std::string& name) const;
   /// An entry's contents, its checksum verified. Memory grows with what really comes out of the
-  /// entry, not with the size it claims. Throws FormatError naming the entry.
-  std::shared_ptr<Buffer> read(const std::string& name) const;
+  /// entry, not with the size it claims. Throws FormatError naming the entry, also where it claims
+  /// more than `most_bytes`.
+  std::shared_ptr<Buffer> read(const std::string& name,
+                               std::uint64_t most_bytes = ~std::uint64_t{0}) const;
 
  private:
   struct Handle;
   std::unique_ptr<Handle> handle_;
-  std::size_t size_;
   std::vector<std::string> names_;
 };
 
@@ -41,7 +43,7 @@ struct ZipEntry {
   std::span<const std::byte> bytes;
 };
 
-/// The bytes of an archive of these entries, stored and in this order; the same for the same
+/// The bytes of an archive of these entries, at least one, stored and in this order; the same for the same
 /// entries.
 std::vector<std::byte> zip_archive(const std::vector<ZipEntry>& entries);
 

@@ -29,6 +29,16 @@ check_packages() {
   [ "$distro" = "debian 13" ] || echo clang-format-14:clang-format-14 clang-tidy-14:clang-tidy-14
 }
 
+# The packages that hold a clang with libFuzzer.
+fuzz_packages() {
+  case $distro in
+    "debian 12") echo clang-14:clang++-14 libclang-rt-14-dev ;;
+    "debian 13") echo clang-19:clang++-19 libclang-rt-19-dev ;;
+    "ubuntu 22.04") echo clang-14:clang++-14 ;;
+    "ubuntu 24.04") echo clang-18:clang++-18 libclang-rt-18-dev ;;
+  esac
+}
+
 # missing_packages PACKAGE...: those that are neither installed nor stood in for by their command.
 missing_packages() {
   local entry installed candidates=()

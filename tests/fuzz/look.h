@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+
+#include "engine/tensor.h"
+
+namespace msd::fuzz {
+
+/// Reads every byte of a tensor's elements, where a sanitizer sees whether it may.
+inline void look_at(const Tensor& tensor) {
+  const Tensor packed = tensor.contiguous();
+  const auto* bytes = static_cast<const volatile std::byte*>(packed.data());
+  const std::int64_t size = packed.elems() * size_bytes(packed.dtype());
+  for (std::int64_t i = 0; i < size; ++i) static_cast<void>(bytes[i]);
+}
+
+}  // namespace msd::fuzz

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes the files that the fuzzers start from: tests/fuzz/corpus/TARGET/good*.
+
+The others there are findings (see CONTRIBUTING.md), which this leaves alone. Needs Python 3.8 and
+nothing else; PyTorch's pickles are made of modules that stand in for it.
+"""
+import collections
+import io
+import json
+import pickle
+import struct
+import sys
+import types
+import zipfile
+import zlib
+from pathlib import Path
+
+CORPUS = Path(__file__).resolve().parent / "corpus"
+
+
+def write(name, content):
+    path = CORPUS / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def stand_in(module, name, made):
+    """Makes `made` picklable as module.name."""
+    sys.modules.setdefault(module, types.ModuleType(module))
+    made.__module__, made.__name__, made.__qualname__ = module, name, name
+    setattr(sys.modules[module], name, made)
+    return made
+
+
+for kind in ("torch", "torch._utils"):
+    sys.modules.setdefault(kind, types.ModuleType(kind))
+STORAGES = {
+    kind: stand_in("torch", kind + "Storage", type(kind, (), {}))
+    for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Byte", "Bool")
+}
+rebuild_tensor = stand_in("torch._utils", "_rebuild_tensor_v2", lambda *given: None)
+rebuild_parameter = stand_in("torch._utils", "_rebuild_parameter", lambda *given: None)
+
+
+class Size(tuple):
+    def __reduce__(self):
+        return Size, (tuple(self),)
+
+
+stand_in("torch", "Size", Size)
+
+
+class Storage:
+    def __init__(self, kind, key, content, width, view=None, location="cpu"):
+        self.kind, self.key, self.content, self.location = kind, key, content, location
+        self.elems, self.view = len(content) // width, view
+
+
+class Tensor:
+    def __init__(self, storage, offset, size, stride):
+        self.state = (storage, offset, size, stride, False, collections.OrderedDict())
+
+    def __reduce__(self):
+        return rebuild_tensor, self.state
+
+
+class Parameter(Tensor):
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    def __reduce__(self):
+        return rebuild_parameter, (self.tensor, True, collections.OrderedDict())
+
+
+def pickled(value, protocol, legacy):
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, found):
+            if not isinstance(found, Storage):
+                return None
+            more = (found.view,) if legacy else ()
+            return ("storage", STORAGES[found.kind], found.key, found.location, found.elems) + more
+
+    out = io.BytesIO()
+    Pickler(out, protocol).dump(value)
+    return out.getvalue()
+
+
+def tree(storages):
+    weight, half, count, empty = storages
+    names = collections.OrderedDict(
+        weight=Tensor(weight, 0, (2, 3), (3, 1)),
+        transposed=Parameter(Tensor(weight, 0, (3, 2), (1, 3))),
+        half=Tensor(half, 1, (2,), (1,)),
+        count=Tensor(count, 0, (), ()),
+        empty=Tensor(empty, 0, (0, 4), (4, 1)),
+    )
+    names._metadata = collections.OrderedDict({"": {"version": 1}})
+    knots = [1, -2, 300, 70000, 2**40, -(2**63), 0.5, True, None, "text", Size((2, 3)), ()]
+    knots.append(knots)
+    return {"epoch": 3, "arch": "msdnet", "state_dict": names, "knots": knots}
+
+
+def storages(legacy_view=None):
+    return [
+        Storage("Float", "0", struct.pack("<6f", *range(6)), 4, legacy_view, "cuda:0"),
+        Storage("Half", "1", struct.pack("<3e", 1, 2, 3), 2),
+        Storage("Long", "2", struct.pack("<q", 7), 8),
+        Storage("Byte", "3", b"", 1),
+    ]
+
+
+def torch_zip(protocol, compression, zip64=False):
+    held = storages()
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", compression) as archive:
+        entries = {"data.pkl": pickled(tree(held), protocol, False), "byteorder": b"little"}
+        entries.update({"data/" + storage.key: storage.content for storage in held})
+        entries["version"] = b"3\n"
+        for name, content in entries.items():
+            info = zipfile.ZipInfo("a/" + name)
+            info.compress_type = compression
+            with archive.open(info, "w", force_zip64=zip64) as entry:
+                entry.write(content)
+    return out.getvalue()
+
+
+def torch_legacy(view=None):
+    held = storages(view)
+    system = {"protocol_version": 1001, "little_endian": True,
+              "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    out = b"".join(pickled(part, 2, True) for part in
+                   (0x1950A86A20F9469CFC6C, 1001, system, tree(held), [s.key for s in held]))
+    return out + b"".join(struct.pack("<q", s.elems) + s.content for s in held)
+
+
+write("torch/good_stored", torch_zip(2, zipfile.ZIP_STORED))
+write("torch/good_deflated", torch_zip(4, zipfile.ZIP_DEFLATED))
+write("torch/good_zip64", torch_zip(5, zipfile.ZIP_STORED, zip64=True))
+write("torch/good_legacy", torch_legacy())
+write("torch/good_legacy_view", torch_legacy(("9", 0, 6)))
+
+
+def safetensors(header, content, spaces=0):
+    text = json.dumps(header, separators=(",", ":")).encode() + b" " * spaces
+    return struct.pack("<Q", len(text)) + text + content
+
+
+write("safetensors/good_types", safetensors(
+    {"__metadata__": {"format": "pt"},
+     "a": {"dtype": "F64", "shape": [1, 2], "data_offsets": [0, 16]},
+     "b": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]},
+     "c": {"dtype": "BF16", "shape": [], "data_offsets": [24, 26]},
+     "d": {"dtype": "F16", "shape": [1], "data_offsets": [26, 28]},
+     "e": {"dtype": "I64", "shape": [0, 3], "data_offsets": [28, 28]},
+     "f": {"dtype": "U8", "shape": [3], "data_offsets": [28, 31]}}, bytes(range(31)), spaces=3))
+write("safetensors/good_empty", safetensors({}, b""))
+
+write("cifar/good_cifar10", b"\0" + b"\x03" + bytes(i % 251 for i in range(3072)))
+write("cifar/good_cifar100", b"\1" + b"\x05\x63" + bytes(i % 241 for i in range(3072)))
+
+
+def png(width, height, depth, color, rows, interlaced=0):
+    def chunk(kind, content):
+        return (struct.pack(">I", len(content)) + kind + content +
+                struct.pack(">I", zlib.crc32(kind + content)))
+    palette = chunk(b"PLTE", bytes([1, 2, 3, 4, 5, 6])) if color == 3 else b""
+    return (b"\x89PNG\r\n\x1a\n" +
+            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced)) +
+            palette + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
+
+
+write("image/good_color.png", png(2, 5, 8, 2, b"".join(bytes([f, 1, 2, 3, 4, 5, 6]) for f in range(5))))
+write("image/good_palette.png", png(9, 2, 1, 3, b"\0\xa5\x80" * 2))
+write("image/good_grey16.png", png(2, 1, 16, 4, b"\0" + bytes(range(8))))
+write("image/good_interlaced.png", png(1, 1, 8, 0, b"\0\x07", interlaced=1))
+write("image/good.ppm", b"P6\n# text\n2 1\n255\n" + bytes(range(6)))
+write("image/good.pgm", b"P5 3 1 255\n" + bytes(range(3)))
+write("image/good.bmp", b"BM" + struct.pack("<IHHI", 62, 0, 0, 54) +
+      struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, 24, 0, 8, 0, 0, 0, 0) + bytes(range(8)))
+write("image/good_palette.bmp", b"BM" + struct.pack("<IHHI", 66, 0, 0, 62) +
+      struct.pack("<IiiHHIIiiII", 40, 3, -1, 1, 8, 0, 4, 0, 0, 2, 0) +
+      b"\1\2\3\0\4\5\6\0" + b"\0\1\0\0")
+
+
+def jpeg():
+    """16 x 8 grey pixels, baseline: two blocks, the second darker."""
+    def segment(marker, content):
+        return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+    dc = bytes([0, 2] + [0] * 14) + bytes([0, 5])  # codes 00, 01: lengths 0 and 5
+    ac = bytes([0, 1] + [0] * 14) + bytes([0])     # code 00: the block's end
+    bits = "01" + "10100" + "00" + "01" + "01011" + "00"
+    bits += "1" * (-len(bits) % 8)
+    return (b"\xff\xd8" + segment(0xDB, b"\0" + bytes([8] * 64)) +
+            segment(0xC0, struct.pack(">BHHB", 8, 8, 16, 1) + b"\1\x11\0") +
+            segment(0xC4, b"\0" + dc) + segment(0xC4, b"\x10" + ac) +
+            segment(0xDA, b"\1\1\0\0\x3f\0") + int(bits, 2).to_bytes(len(bits) // 8, "big") +
+            b"\xff\xd9")
+
+
+write("image/good.jpg", jpeg())
+
+# The configuration that the costs below are known of, from the public implementation.
+CONFIG = {"blocks": 5, "step_mode": "lin_grow", "step": 1, "base": 1, "classes": 100}
+COSTS = {"mul_adds_lazy": [5917184, 12645376, 24502784, 40169472, 58087936],
+         "ops": [6859876, 14350024, 27536684, 41714576, 58480628]}
+IMAGES = {"dataset": "cifar100", "part": "holdout", "samples": 5}
+SHARES = [0.2] * 5
+
+
+def point(p):
+    return {"p": p, "thresholds": [0.9, None, 0.5, 0.1, 0.0], "expected_mul_adds": 2e7,
+            "holdout_accuracy": 0.5, "holdout_shares": SHARES, "accuracy": 0.25,
+            "mean_mul_adds": 2.5e7, "mean_ops": 3e7, "shares": SHARES}
+
+
+write("config/good_default", b"{}")
+write("config/good_cifar100", json.dumps(CONFIG).encode())
+write("config/good_imagenet", json.dumps(
+    {"blocks": 2, "step": 1, "base": 2, "input_kind": "imagenet", "image_size": 224, "reduction": 0.5,
+     "bottleneck": False, "prune": "min", "growth_factors": [1, 2, 4, 4]}).encode())
+write("thresholds/good_cifar100", json.dumps(
+    {"format": "msd-thresholds-1", "model": "xxh3-0", "checkpoint": "run/best.safetensors",
+     "config": CONFIG, "fitted_on": {**IMAGES, "fingerprint": "f", "choice": {"seed": 1}},
+     "evaluated_on": {**IMAGES, "part": "test"}, "costs": COSTS,
+     "points": [point(0.5), point(1.0)]}).encode())
+
+
+def t7_text(text):
+    return struct.pack("<i", len(text)) + text
+
+
+def t7_object(index, name, content):
+    """The layout is described in tests/support/torch7_writer.h."""
+    return struct.pack("<ii", 4, index) + t7_text(b"V 1") + t7_text(name) + content
+
+
+def t7_table(index, items):
+    packed = struct.pack("<iii", 3, index, len(items))
+    return packed + b"".join(struct.pack("<i", 2) + t7_text(key) + value for key, value in items)
+
+
+STORAGE = t7_object(3, b"torch.FloatStorage", struct.pack("<q6f", 6, 1, 2, 3, 4, 5, 6))
+TENSOR = t7_object(2, b"torch.FloatTensor", struct.pack("<iqqqqq", 2, 2, 2, 3, 1, 2) + STORAGE)
+write("torch7/good_values", t7_table(1, [
+    (b"number", struct.pack("<id", 1, 0.5)), (b"yes", struct.pack("<ii", 5, 1)),
+    (b"text", struct.pack("<i", 2) + t7_text(b"t")), (b"nothing", struct.pack("<i", 0)),
+    (b"tensor", TENSOR), (b"again", struct.pack("<ii", 4, 2)), (b"self", struct.pack("<ii", 3, 1))]))
+write("torch7/good_module", t7_object(1, b"nn.ReLU", t7_table(2, [
+    (b"inplace", struct.pack("<ii", 5, 1))])))
