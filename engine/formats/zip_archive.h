@@ -43,8 +43,8 @@ struct ZipEntry {
   std::span<const std::byte> bytes;
 };
 
-/// The bytes of an archive of these entries, at least one, stored and in this order; the same for the same
-/// entries.
+/// The bytes of an archive of these entries, at least one, stored and in this order; the same for
+/// the same entries.
 std::vector<std::byte> zip_archive(const std::vector<ZipEntry>& entries);
 
 }  // namespace msd
