@@ -187,7 +187,7 @@ std::vector<std::byte> zip_archive(const std::vector<ZipEntry>& entries) {
   if (zip_close(archive.get()) != 0) {
     throw IoError(message("cannot make a zip archive: ", zip_strerror(archive.get())));
   }
-  archive.release();  // freed by zip_close
+  static_cast<void>(archive.release());  // freed by zip_close
   zip_stat_t stat;
   check(zip_source_stat(target, &stat) == 0 && zip_source_open(target) == 0);
   std::vector<std::byte> bytes(stat.size);
