@@ -129,14 +129,9 @@ void replace_file(const fs::path& path, const fs::path& previous, Make make) {
   sync_folder_of(path);
 }
 
-}  // namespace
-
-std::vector<std::byte> read_file(const fs::path& path) {
-  OpenFile file(path, O_RDONLY, "open");
-  std::vector<std::byte> bytes;
-  std::error_code error;
-  const std::uintmax_t size = fs::file_size(path, error);
-  bytes.resize(error ? 0 : static_cast<std::size_t>(size));
+// `expected_bytes` is a guess.
+std::vector<std::byte> read_rest(OpenFile& file, std::size_t expected_bytes) {
+  std::vector<std::byte> bytes(expected_bytes);
   std::size_t used = 0;
   for (;;) {
     if (used == bytes.size()) bytes.resize(used + (std::size_t{64} << 10));
@@ -148,20 +143,27 @@ std::vector<std::byte> read_file(const fs::path& path) {
   return bytes;
 }
 
+}  // namespace
+
+std::vector<std::byte> read_file(const fs::path& path) {
+  OpenFile file(path, O_RDONLY, "open");
+  std::error_code error;
+  const std::uintmax_t size = fs::file_size(path, error);
+  return read_rest(file, error ? 0 : static_cast<std::size_t>(size));
+}
+
 FileBytes::FileBytes(const fs::path& path) {
-  {
-    const OpenFile file(path, O_RDONLY, "open");
-    struct stat status {};
-    if (::fstat(file.fd(), &status) != 0) throw_io("read", path);
-    if (S_ISREG(status.st_mode)) {
-      size_ = static_cast<std::size_t>(status.st_size);
-      if (size_ == 0) return;
-      data_ = static_cast<std::byte*>(file_system().map(file.fd(), size_));
-      if (data_ == nullptr) throw_io("map", path);
-      return;
-    }
+  OpenFile file(path, O_RDONLY, "open");
+  struct stat status {};
+  if (::fstat(file.fd(), &status) != 0) throw_io("read", path);
+  if (S_ISREG(status.st_mode)) {
+    size_ = static_cast<std::size_t>(status.st_size);
+    if (size_ == 0) return;
+    data_ = static_cast<std::byte*>(file_system().map(file.fd(), size_));
+    if (data_ == nullptr) throw_io("map", path);
+    return;
   }
-  copy_ = read_file(path);
+  copy_ = read_rest(file, 0);  // a pipe cannot be opened a second time
   data_ = copy_.data();
   size_ = copy_.size();
 }
@@ -170,7 +172,7 @@ FileBytes::FileBytes(std::vector<std::byte> bytes)
     : copy_(std::move(bytes)), data_(copy_.data()), size_(copy_.size()) {}
 
 FileBytes::~FileBytes() {
-  if (copy_.empty() && data_ != nullptr) ::munmap(data_, size_);
+  if (copy_.empty() && size_ > 0) ::munmap(data_, size_);
 }
 
 std::string read_text_file(const fs::path& path) {

@@ -15,6 +15,7 @@ using Dict = PickleValue::Dict;
 
 // A vector that grows has its old items, and twice as many places, for a moment.
 constexpr std::size_t kGrowth = 3;
+constexpr std::size_t kPointer = sizeof(void*);
 
 // Opcodes that make other objects, or call what no file of weights has to.
 std::string name_of(std::uint8_t op) {
@@ -56,7 +57,7 @@ class Machine {
   }
   // A deeper stack than ever before; pop_mark() copies a part of it.
   void grow(std::size_t& most) {
-    arena_.charge(kGrowth * sizeof(void*) + sizeof(void*));
+    arena_.charge((kGrowth + 1) * kPointer);
     ++most;
   }
   template <typename T>
@@ -249,7 +250,7 @@ class Machine {
     auto* dict = std::get_if<Dict>(&top()->value);
     if (dict == nullptr) fail("keys for ", top()->kind(), ", not a dictionary");
     if (items.size() % 2 != 0) fail("a key without its value");
-    arena_.charge(kGrowth * sizeof(items[0]) * items.size());
+    arena_.charge(kGrowth * kPointer * items.size());
     for (std::size_t i = 0; i < items.size(); i += 2) {
       dict->items.emplace_back(items[i], items[i + 1]);
     }
@@ -278,13 +279,13 @@ class Machine {
         return true;
       case 'a': {
         const PickleValue* item = pop();
-        arena_.charge(kGrowth * sizeof(item));
+        arena_.charge(kGrowth * kPointer);
         list_below().items.push_back(item);
         return true;
       }
       case 'e': {
         const std::vector<const PickleValue*> items = pop_mark();
-        arena_.charge(kGrowth * sizeof(items[0]) * items.size());
+        arena_.charge(kGrowth * kPointer * items.size());
         std::vector<const PickleValue*>& list = list_below().items;
         list.insert(list.end(), items.begin(), items.end());
         return true;
@@ -326,7 +327,7 @@ class Machine {
   void put(std::int64_t index) {
     PickleValue* const value = top();
     const auto [slot, added] = memo_.insert_or_assign(index, value);
-    if (added) arena_.charge(8 * sizeof(value));
+    if (added) arena_.charge(8 * kPointer);
   }
   void get(std::int64_t index) {
     const auto found = memo_.find(index);

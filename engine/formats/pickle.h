@@ -86,9 +86,10 @@ class PickleArena {
       return beyond(value.bytes);
     } else if constexpr (std::is_same_v<T, PickleValue::Global>) {
       return beyond(value.name);
-    } else if constexpr (std::is_same_v<T, PickleValue::List> ||
-                         std::is_same_v<T, PickleValue::Dict>) {
-      return value.items.size() * sizeof(value.items[0]) + kBlock;
+    } else if constexpr (std::is_same_v<T, PickleValue::List>) {
+      return value.items.size() * sizeof(void*) + kBlock;
+    } else if constexpr (std::is_same_v<T, PickleValue::Dict>) {
+      return value.items.size() * 2 * sizeof(void*) + kBlock;
     } else if constexpr (std::is_same_v<T, Tensor>) {
       return 2 * (static_cast<std::size_t>(value.dim()) * sizeof(std::int64_t) + kBlock);
     } else if constexpr (std::is_same_v<T, PickleValue::Storage>) {

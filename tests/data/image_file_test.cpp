@@ -117,6 +117,45 @@ TEST(DecodeImageFile, RefusesAFileCutShortAnywhere) {
   }
 }
 
+TEST(DecodeImageFile, ReadsABmpFromItsTopRow) {
+  // The rows from the bottom up, and the height negative: the same image.
+  const Image image = noise(2, 4);
+  Bytes bytes = bmp(image);
+  constexpr std::size_t kHeight = 22, kPixels = 54, kRow = 12;
+  std::swap_ranges(bytes.begin() + kPixels, bytes.begin() + kPixels + kRow,
+                   bytes.begin() + kPixels + kRow);
+  const Bytes minus_two = {0xfe, 0xff, 0xff, 0xff};
+  std::copy(minus_two.begin(), minus_two.end(), bytes.begin() + kHeight);
+  expect_same(decode_image(std::as_bytes(std::span(bytes))), image);
+}
+
+TEST(DecodeImageFile, SeesEveryChangedByteOfAPng) {
+  const Image image = noise(2, 3);
+  const Bytes whole = png(2, 3, 3, image.pixels);
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    Bytes damaged = whole;
+    damaged[at] ^= 1;
+    EXPECT_THROW(decode_image(std::as_bytes(std::span(damaged))), FormatError) << at;
+  }
+}
+
+TEST(DecodeImageFile, RefusesWhatItsBytesCannotHold) {
+  const auto refuse = [](const Bytes& bytes, const std::string& part) {
+    EXPECT_TRUE(
+        throws<FormatError>([&] { decode_image(std::as_bytes(std::span(bytes))); }, {part}));
+  };
+  const auto text = [](const std::string& header) { return Bytes(header.begin(), header.end()); };
+  refuse(text("P6 9000 9000 255\n..."), "cannot hold 9000x9000");
+  refuse(text("P6 2 1 65535\n............"), "8 bits");
+  refuse(text("P5 2 1 256\n............"), "8 bits");
+  refuse(text("P5 11111111111111 1 255\n"), "too large");
+  Bytes tables = jpeg();
+  const Bytes marker = {0xff, 0xc4};
+  const auto found = std::search(tables.begin(), tables.end(), marker.begin(), marker.end());
+  std::fill_n(found + 5, 2, std::uint8_t{255});  // codes of 1 and of 2 bits
+  refuse(tables, "more than 256 codes");
+}
+
 TEST(DecodeImageFile, ReadsFilesOfEverySizeAroundTheWindow) {
   const TempFolder folder;
   for (std::int64_t w = 30; w < 100; ++w) {

@@ -3,12 +3,14 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/errors.h"
@@ -287,6 +289,17 @@ TEST(FileLock, HasOneHolder) {
                                 {"lock", "another process"}));
   }
   const FileLock again(folder / "lock");
+}
+
+TEST(FileBytes, ReadsAPipeThatCanBeOpenedOnce) {
+  const TempFolder folder;
+  const std::string path = folder.path("pipe");
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const std::string text(200'000, 'p');
+  std::thread writer([&] { std::ofstream(path) << text; });
+  const FileBytes file(path);
+  writer.join();
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(file.data()), file.bytes().size()), text);
 }
 
 }  // namespace

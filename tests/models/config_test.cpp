@@ -87,6 +87,18 @@ TEST(Config, CheckNamesWhatCannotWork) {
   }
 }
 
+// What a file may ask for: neither minutes nor sums that overflow.
+TEST(Config, NetworksThatAreTooLarge) {
+  MsdnetConfig c;
+  c.blocks = c.step = c.base = 1000;
+  c.step_mode = StepMode::lin_grow;
+  EXPECT_TRUE(throws<ConfigError>([&] { c.check(); }, {"--blocks", "layers"}));
+  c = {};
+  c.init_channels = c.growth_rate = c.image_size = 65536;
+  c.growth_factors = c.bottleneck_factors = {4096, 4096, 4096};
+  EXPECT_TRUE(throws<ConfigError>([&] { make_architecture(c); }, {"mul-adds"}));
+}
+
 TEST(Config, CheckTakesTheEdges) {
   MsdnetConfig c;
   c.reduction = 0.0;
