@@ -49,13 +49,6 @@ double element(const Tensor& tensor, std::int64_t i) {
   return load_element(tensor.data(), tensor.dtype(), i);
 }
 
-bool is_zero(const Tensor& tensor) {
-  for (std::int64_t i = 0; i < tensor.elems(); ++i) {
-    if (element(tensor, i) != 0.0) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 Tensor Torch7Layers::floats(const Torch7Module& module, std::string_view field) {
@@ -123,7 +116,7 @@ void Torch7Layers::batchnorm(const Torch7Module& module, std::int64_t channels,
   if (channels_ > kMostChannels) module.fail("is one of too many: no MSDNet has such channels");
   Tensor mean = floats(module, "running_mean", {channels});
   const DType dtype = mean.dtype();
-  if (conv_bias.defined() && !is_zero(conv_bias)) {
+  if (conv_bias.defined()) {
     mean = computed(channels, dtype,
                     [&](std::int64_t i) { return element(mean, i) - element(conv_bias, i); });
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "models/architecture.h"
+#include "models/torch7_names.h"
 
 namespace msd::test {
 namespace {
@@ -264,6 +265,11 @@ class NetworkWriter {
 std::vector<std::byte> torch7_network(const MsdnetConfig& config, const Tensors& state,
                                       const Torch7Style& style) {
   return NetworkWriter(config, state, style).run();
+}
+
+Tensors torch7_round_trip(const MsdnetConfig& config, const Tensors& state,
+                          const Torch7Style& style) {
+  return torch7_state(Torch7File(torch7_network(config, state, style)).root());
 }
 
 }  // namespace msd::test

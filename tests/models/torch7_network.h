@@ -35,4 +35,8 @@ struct Torch7Style {
 std::vector<std::byte> torch7_network(const MsdnetConfig& config, const Tensors& state,
                                       const Torch7Style& style = {});
 
+/// What torch7_state() makes of that file.
+Tensors torch7_round_trip(const MsdnetConfig& config, const Tensors& state,
+                          const Torch7Style& style = {});
+
 }  // namespace msd::test
