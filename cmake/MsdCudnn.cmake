@@ -3,20 +3,8 @@
 # MSD_CUDNN_ENABLED. Header and library come from one root, so that they are of one version: the
 # first that has both among CUDNN_HOME (variable or environment), the toolkit, the nvidia wheels of
 # the python3 on PATH, /usr.
+include(MsdWheels)
 set(MSD_CUDNN_ENABLED 0)
-
-function(msd_wheel_roots out)
-  find_program(python3 python3 NO_CACHE)
-  set(roots "")
-  if(python3)
-    execute_process(
-      COMMAND ${python3} -c "import glob, site, sysconfig
-print(';'.join(p for d in [sysconfig.get_path('purelib'), site.getusersitepackages()]
-               for p in sorted(glob.glob(d + '/nvidia/*'))))"
-      OUTPUT_VARIABLE roots OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
-  endif()
-  set(${out} "${roots}" PARENT_SCOPE)
-endfunction()
 
 # msd_find_library_with_header(prefix header libraries... ): sets prefix_INCLUDE and prefix_LIBRARY.
 function(msd_find_library_with_header prefix header)

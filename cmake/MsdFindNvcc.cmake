@@ -2,21 +2,15 @@
 # Sets MSD_NVCC to the first nvcc of CUDA 12 or later (C++20) among: CMAKE_CUDA_COMPILER, CUDACXX,
 # PATH, CUDA_HOME, /usr/local/cuda, the nvidia wheels of the python3 on PATH; to NOTFOUND where none.
 # As a script (cmake -P) it prints the path, or nothing.
+include(${CMAKE_CURRENT_LIST_DIR}/MsdWheels.cmake)
+
 function(msd_find_nvcc)
-  find_program(python3 python3 NO_CACHE)
-  set(wheel_bins "")
-  if(python3)
-    execute_process(
-      COMMAND ${python3} -c "import glob, site, sysconfig
-print(';'.join(p for d in [sysconfig.get_path('purelib'), site.getusersitepackages()]
-               for p in sorted(glob.glob(d + '/nvidia/*/bin'))))"
-      OUTPUT_VARIABLE wheel_bins OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
-  endif()
+  msd_wheel_roots(roots)
   set(candidates "${CMAKE_CUDA_COMPILER}" "$ENV{CUDACXX}")
   find_program(on_path nvcc NO_CACHE)
   list(APPEND candidates "${on_path}" "$ENV{CUDA_HOME}/bin/nvcc" /usr/local/cuda/bin/nvcc)
-  foreach(folder IN LISTS wheel_bins)
-    list(APPEND candidates "${folder}/nvcc")
+  foreach(root IN LISTS roots)
+    list(APPEND candidates "${root}/bin/nvcc")
   endforeach()
   set(found NOTFOUND)
   foreach(candidate IN LISTS candidates)

@@ -103,7 +103,8 @@ Algorithms::Algorithms(const cuda::AlgorithmPolicy& policy, cuda::Stream& stream
     times_ = std::make_unique<StreamTimes>(stream,
                                            AlgorithmCache(algorithm_cache_path(), machine, warn));
   }
-  chooser_ = std::make_unique<cuda::AlgorithmChooser>(policy, plugin_.get(), times_.get());
+  chooser_ = std::make_unique<cuda::AlgorithmChooser>(policy, plugin_.get(), times_.get(),
+                                                      cuda::default_algorithm, warn);
 }
 
 }  // namespace msd

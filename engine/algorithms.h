@@ -37,7 +37,8 @@ class StreamTimes : public cuda::AlgorithmTimes {
 class Algorithms {
  public:
   /// Where the plugin can't be used: throws ConfigError if the policy names an algorithm of its; if
-  /// it is `fastest`, warns, and everything stays handwritten.
+  /// it is `fastest`, warns, and everything stays handwritten. Keeps `warn` for what the chooser
+  /// has to say.
   Algorithms(const cuda::AlgorithmPolicy& policy, cuda::Stream& stream,
              const std::string& device_name, const AlgorithmCache::Warn& warn);
   cuda::AlgorithmChooser& chooser() { return *chooser_; }

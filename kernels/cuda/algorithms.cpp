@@ -166,6 +166,13 @@ const Candidate* AlgorithmChooser::fastest(const Problem& problem,
   return best;
 }
 
+void AlgorithmChooser::warn_of(const Problem& problem, std::string_view wanted,
+                               const std::string& why_not) {
+  if (!warn_ || !warned_.emplace(problem.op, why_not).second) return;
+  warn_(message("--algorithms ", name(problem.op), '=', wanted, ": handwritten for ", text(problem),
+                " and maybe others, as ", why_not));
+}
+
 const Candidate* AlgorithmChooser::choose(const Problem& problem, bool capturing,
                                           std::span<const std::span<std::byte>> written,
                                           const Run& run) {
@@ -184,6 +191,9 @@ const Candidate* AlgorithmChooser::choose(const Problem& problem, bool capturing
     chosen.candidate = fastest(problem, candidates, written, run, chosen.why_not);
   } else if (!candidates.empty()) {
     chosen.candidate = candidates.front();
+  } else if (policy_.mode == Mode::fixed && wanted != kHandwritten) {
+    if (chosen.why_not.empty()) chosen.why_not = message("no ", wanted, " in the plugin");
+    warn_of(problem, wanted, chosen.why_not);
   }
   const Candidate* candidate = chosen.candidate;
   chosen_.emplace(problem, std::move(chosen));

@@ -8,9 +8,11 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kernels/cuda/plugin.h"
@@ -62,9 +64,17 @@ using Heuristic = std::string_view (*)(const Problem& problem);
 /// Serves one context. Borrows plugin (null: handwritten only) and times (for fastest).
 class AlgorithmChooser {
  public:
+  using Warn = std::function<void(const std::string&)>;
+
+  /// `warn`, if any, hears why an algorithm asked for by name does not run: of an op each reason
+  /// once, with the first problem it holds for.
   AlgorithmChooser(const AlgorithmPolicy& policy, PluginSession* plugin, AlgorithmTimes* times,
-                   Heuristic heuristic = default_algorithm)
-      : policy_(policy), plugin_(plugin), times_(times), heuristic_(heuristic) {}
+                   Heuristic heuristic = default_algorithm, Warn warn = {})
+      : policy_(policy),
+        plugin_(plugin),
+        times_(times),
+        heuristic_(heuristic),
+        warn_(std::move(warn)) {}
 
   /// Runs the problem with a candidate, or with the handwritten kernels where that is null.
   using Run = std::function<void(const Candidate*)>;
@@ -99,10 +109,14 @@ class AlgorithmChooser {
                            std::span<const std::span<std::byte>> written, const Run& run,
                            std::string& why_not);
 
+  void warn_of(const Problem& problem, std::string_view wanted, const std::string& why_not);
+
   AlgorithmPolicy policy_;
   PluginSession* plugin_;
   AlgorithmTimes* times_;
   Heuristic heuristic_;
+  Warn warn_;
+  std::set<std::pair<ChoosableOp, std::string>> warned_;
   std::map<Problem, Chosen> chosen_;
 };
 

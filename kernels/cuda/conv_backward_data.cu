@@ -13,11 +13,9 @@
 //   (read and written with accumulate). FLOPs: 2*rows of dy*cout*taps*cin, three times as many
 //   tensor-core ones for f32. Never ran on a GPU yet.
 #include "kernels/cuda/by_algorithm.h"
-#include "kernels/cuda/conv_layout.h"
 #include "kernels/cuda/group.cuh"
 #include "kernels/cuda/implicit_gemm.cuh"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/tensor_core.cuh"
 
 namespace msd::cuda {
 namespace {
@@ -27,28 +25,10 @@ using ConvTypes = DTypes<float, bfloat16>;
 
 template <typename T>
 GemmProblem<T> problem_of(const ConvBackwardDataArgs& args, void*) {
-  const ConvGeometry& g = args.geometry;
-  return {.source = args.dy.as<T>(),
-          .weight = static_cast<const T*>(args.packed),
-          .bias = nullptr,
-          .target = args.dx.as<T>(),
-          .source_pitch = args.dy.pitch,
-          .target_pitch = args.dx.pitch,
-          .n = args.dx.n,
-          .source_h = narrowed(kOp, args.dy.h),
-          .source_w = narrowed(kOp, args.dy.w),
-          .target_h = narrowed(kOp, args.dx.h),
-          .target_w = narrowed(kOp, args.dx.w),
-          .ins = narrowed(kOp, g.cout),
-          .outs = narrowed(kOp, g.cin),
-          .weight_row_elems = narrowed(kOp, packed_row_elems(g.cout, args.dy.dtype)),
-          .kernel = narrowed(kOp, g.kernel),
-          .stride = narrowed(kOp, g.stride),
-          .padding = narrowed(kOp, g.padding),
-          .copy_bytes = copy_bytes_of(args.dy),
-          .transposed = true,
-          .relu = false,
-          .accumulate = args.accumulate};
+  GemmProblem<T> p = gemm_problem<T>(kOp, args.dy, args.packed, args.dx, args.geometry);
+  p.transposed = true;
+  p.accumulate = args.accumulate;
+  return p;
 }
 
 void handwritten(Context& context, std::span<const ConvBackwardDataArgs> group) {

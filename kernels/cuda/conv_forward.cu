@@ -13,11 +13,9 @@
 //   FLOPs: 2*rows*cout*taps*cin, three times as many tensor-core ones for f32. Never ran on a GPU
 //   yet.
 #include "kernels/cuda/by_algorithm.h"
-#include "kernels/cuda/conv_layout.h"
 #include "kernels/cuda/group.cuh"
 #include "kernels/cuda/implicit_gemm.cuh"
 #include "kernels/cuda/ops.h"
-#include "kernels/cuda/tensor_core.cuh"
 
 namespace msd::cuda {
 namespace {
@@ -27,28 +25,10 @@ using ConvTypes = DTypes<float, bfloat16>;
 
 template <typename T>
 GemmProblem<T> problem_of(const ConvForwardArgs& args, void*) {
-  const ConvGeometry& g = args.geometry;
-  return {.source = args.x.as<T>(),
-          .weight = static_cast<const T*>(args.packed),
-          .bias = static_cast<const float*>(args.bias),
-          .target = args.y.as<T>(),
-          .source_pitch = args.x.pitch,
-          .target_pitch = args.y.pitch,
-          .n = args.x.n,
-          .source_h = narrowed(kOp, args.x.h),
-          .source_w = narrowed(kOp, args.x.w),
-          .target_h = narrowed(kOp, args.y.h),
-          .target_w = narrowed(kOp, args.y.w),
-          .ins = narrowed(kOp, g.cin),
-          .outs = narrowed(kOp, g.cout),
-          .weight_row_elems = narrowed(kOp, packed_row_elems(g.cin, args.x.dtype)),
-          .kernel = narrowed(kOp, g.kernel),
-          .stride = narrowed(kOp, g.stride),
-          .padding = narrowed(kOp, g.padding),
-          .copy_bytes = copy_bytes_of(args.x),
-          .transposed = false,
-          .relu = args.relu,
-          .accumulate = false};
+  GemmProblem<T> p = gemm_problem<T>(kOp, args.x, args.packed, args.y, args.geometry);
+  p.bias = static_cast<const float*>(args.bias);
+  p.relu = args.relu;
+  return p;
 }
 
 void handwritten(Context& context, std::span<const ConvForwardArgs> group) {

@@ -4,8 +4,8 @@
 // Accumulation: none. Deterministic. Launch: blocks of 256 threads, an element a thread.
 // Bytes: weights once each way; they are in L2. A library pays for this in every run, and so it is
 //   part of what is measured. Never ran on a GPU yet.
-#include "kernels/cuda/conv_layout.h"
 #include "kernels/cuda/group.cuh"
+#include "kernels/cuda/packed_weights.cuh"
 #include "kernels/cuda/problem.h"
 
 namespace msd::cuda {
@@ -18,8 +18,7 @@ struct Unpacking {
   const T* packed;
   T* dense;
   std::int64_t elems;
-  int cout, cin, taps, row_elems;
-  bool transposed;
+  PackedWeights layout;
 };
 
 template <typename T>
@@ -29,25 +28,16 @@ __global__ void __launch_bounds__(kThreads)
   const Unpacking<T>& p = table.problems[task.problem];
   const std::int64_t at = std::int64_t{task.index} * kThreads + threadIdx.x;
   if (at >= p.elems) return;
-  const std::int64_t in = at % p.cin, tap = at / p.cin % p.taps, out = at / p.cin / p.taps;
-  p.dense[at] = p.packed[p.transposed ? (tap * p.cin + in) * p.row_elems + out
-                                      : (tap * p.cout + out) * p.row_elems + in];
+  p.dense[at] = p.packed[p.layout.packed_index(p.layout.dense_at(at))];
 }
 
 template <typename T>
 void unpack(const Context& context, const Problem& problem, const void* packed, void* dense) {
-  constexpr const char* kOp = "conv_unpack";
-  const bool transposed = problem.op == ChoosableOp::conv_backward_data;
-  const std::int64_t taps = problem.kernel * problem.kernel;
   const Unpacking<T> one = {
-      static_cast<const T*>(packed),
-      static_cast<T*>(dense),
-      problem.cout * taps * problem.cin,
-      narrowed(kOp, problem.cout),
-      narrowed(kOp, problem.cin),
-      narrowed(kOp, taps),
-      narrowed(kOp, packed_row_elems(transposed ? problem.cout : problem.cin, problem.dtype)),
-      transposed};
+      static_cast<const T*>(packed), static_cast<T*>(dense),
+      problem.cout * problem.kernel * problem.kernel * problem.cin,
+      PackedWeights("conv_unpack", problem.cout, problem.cin, problem.kernel, problem.dtype,
+                    problem.op == ChoosableOp::conv_backward_data)};
   launch_over(context, conv_unpack_kernel<T>, std::span<const Unpacking<T>>(&one, 1), kThreads,
               [](const Unpacking<T>& p) { return ceil_div(p.elems, kThreads); });
 }

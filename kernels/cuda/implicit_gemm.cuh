@@ -10,8 +10,11 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/contracts/convolution.h"
 #include "kernels/cuda/context.h"
+#include "kernels/cuda/conv_layout.h"
 #include "kernels/cuda/device_code.cuh"
+#include "kernels/cuda/tensor_core.cuh"
 
 namespace msd::cuda {
 
@@ -21,19 +24,42 @@ template <typename T>
 struct GemmProblem {
   const T* source;
   const T* weight;
-  const float* bias;  // or null
+  const float* bias = nullptr;
   T* target;
   std::int64_t source_pitch, target_pitch, n;
   int source_h, source_w, target_h, target_w;
   int ins, outs, weight_row_elems;  // channels of source and target
   int kernel, stride, padding;
   int copy_bytes;  // of the source; see copy_bytes_of
-  bool transposed, relu, accumulate;
+  bool transposed = false, relu = false, accumulate = false;
 
   /// Distance of a phase's neighbouring positions in the target; there are its square of phases.
   __host__ __device__ int target_step() const { return transposed ? stride : 1; }
   __host__ __device__ int source_step() const { return transposed ? 1 : stride; }
 };
+
+/// What every problem of op `op` has; bias and flags are the caller's to set.
+template <typename T>
+GemmProblem<T> gemm_problem(const char* op, const ConstView& source, const void* packed,
+                            const View& target, const ConvGeometry& geometry) {
+  return {.source = source.as<T>(),
+          .weight = static_cast<const T*>(packed),
+          .target = target.as<T>(),
+          .source_pitch = source.pitch,
+          .target_pitch = target.pitch,
+          .n = target.n,
+          .source_h = narrowed(op, source.h),
+          .source_w = narrowed(op, source.w),
+          .target_h = narrowed(op, target.h),
+          .target_w = narrowed(op, target.w),
+          .ins = narrowed(op, source.c),
+          .outs = narrowed(op, target.c),
+          .weight_row_elems = narrowed(op, packed_row_elems(source.c, source.dtype)),
+          .kernel = narrowed(op, geometry.kernel),
+          .stride = narrowed(op, geometry.stride),
+          .padding = narrowed(op, geometry.padding),
+          .copy_bytes = copy_bytes_of(source)};
+}
 
 /// The problems in one launch for each size of tile among them.
 template <typename T>

@@ -183,6 +183,43 @@ TEST_F(AlgorithmChoice, ByNameHoldsForItsOpWhereThereIsAPlan) {
   EXPECT_EQ(chooser.choices()[0].why_not, "cublaslt: too large");
 }
 
+TEST_F(AlgorithmChoice, ByNameThatHasNoPlanIsReportedOnceAnOpAndReason) {
+  std::vector<std::string> warnings;
+  const auto warn = [&](const std::string& warning) { warnings.push_back(warning); };
+  const auto chooser_of = [&](std::string_view policy) {
+    return AlgorithmChooser(parse_algorithm_policy(policy), &plugin_, &times_, default_algorithm,
+                            warn);
+  };
+  AlgorithmChooser chooser =
+      chooser_of("conv_forward=cudnn,conv_backward_data=cudnn,conv_backward_weight=cudnn");
+  const Problem first = problem_of(ChoosableOp::conv_forward, 200);
+  EXPECT_EQ(chosen(chooser, problem_of(ChoosableOp::conv_forward)), "cudnn");
+  EXPECT_TRUE(warnings.empty()) << warnings[0];
+  EXPECT_EQ(chosen(chooser, first), "handwritten");
+  chosen(chooser, problem_of(ChoosableOp::conv_forward, 300));  // the same reason
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_EQ(warnings[0], "--algorithms conv_forward=cudnn: handwritten for " + text(first) +
+                             " and maybe others, as cudnn: too large");
+  chosen(chooser, problem_of(ChoosableOp::conv_backward_weight, 200));  // another op
+  ASSERT_EQ(warnings.size(), 2u);
+  EXPECT_NE(warnings[1].find("conv_backward_weight=cudnn"), std::string::npos) << warnings[1];
+  Problem wide = problem_of(ChoosableOp::conv_forward);
+  wide.cin = wide.cout = 4096;  // another reason
+  chosen(chooser, wide);
+  ASSERT_EQ(warnings.size(), 3u);
+  EXPECT_NE(warnings[2].find("do not fit the workspace"), std::string::npos) << warnings[2];
+  chosen(chooser, problem_of(ChoosableOp::conv_backward_data));  // not in this plugin
+  ASSERT_EQ(warnings.size(), 4u);
+  EXPECT_NE(warnings[3].find("as no cudnn in the plugin"), std::string::npos) << warnings[3];
+
+  for (const char* policy : {"fastest", "conv_backward_data=cudnn,conv_forward=handwritten"}) {
+    AlgorithmChooser other = chooser_of(policy);
+    chosen(other, first);
+    chosen(other, problem_of(ChoosableOp::linear_forward));
+  }
+  EXPECT_EQ(warnings.size(), 4u) << "nobody asked for what isn't there: " << warnings.back();
+}
+
 TEST_F(AlgorithmChoice, IsMadeOnceAProblem) {
   AlgorithmChooser chooser(parse_algorithm_policy("conv_forward=cudnn"), &plugin_, nullptr);
   const Problem problem = problem_of(ChoosableOp::conv_forward);
