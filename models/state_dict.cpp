@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "engine/formats/byte_reader.h"
 #include "kernels/error.h"
 
 namespace msd {
@@ -15,16 +16,6 @@ namespace {
 constexpr std::string_view kModule = "module.";
 constexpr std::string_view kVariance = ".running_var", kCounter = ".num_batches_tracked";
 constexpr std::string_view kStem = "blocks.0.0.layers.0.0.";
-
-std::string without_module(std::string_view name) {
-  std::string prefix;
-  if (name.starts_with(kVelocityPrefix)) {
-    prefix = kVelocityPrefix;
-    name.remove_prefix(kVelocityPrefix.size());
-  }
-  while (name.starts_with(kModule)) name.remove_prefix(kModule.size());
-  return prefix + std::string(name);
-}
 
 // A part of a name as PyTorch counts it: numbers by value, words by when the module has them.
 std::pair<int, std::int64_t> rank(std::string_view part) {
@@ -65,11 +56,20 @@ void from_json(const nlohmann::json& json, OptimizerSettings& s) {
   json.at("nesterov").get_to(s.nesterov);
 }
 
+std::string_view without_module(std::string_view name) {
+  while (name.starts_with(kModule)) name.remove_prefix(kModule.size());
+  return name;
+}
+
 void normalize(StateDict& state) {
   std::map<std::string, Tensor> tensors;
   for (auto& [name, tensor] : state.tensors) {
-    if (!tensors.emplace(without_module(name), std::move(tensor)).second) {
-      throw FormatError("holds " + without_module(name) + " twice, with and without \"module.\"");
+    const bool is_velocity = name.starts_with(kVelocityPrefix);
+    const std::string_view prefix = is_velocity ? kVelocityPrefix : "";
+    const std::string own =
+        message(prefix, without_module(std::string_view(name).substr(prefix.size())));
+    if (!tensors.emplace(own, std::move(tensor)).second) {
+      throw FormatError("holds " + printable(own) + " twice, with and without \"module.\"");
     }
   }
   state.tensors = std::move(tensors);

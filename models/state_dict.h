@@ -36,6 +36,9 @@ struct StateDict {
   std::optional<std::string> description;
 };
 
+/// The name without DataParallel's "module." before it.
+std::string_view without_module(std::string_view name);
+
 /// Takes DataParallel's "module." off the names and adds what files may lack: counters of batches
 /// (PyTorch before 0.4.1), as 0, and the bias of the ImageNet stem's convolution, as 0. Throws
 /// FormatError where two names become one.

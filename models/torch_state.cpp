@@ -15,18 +15,12 @@ using List = PickleValue::List;
 
 constexpr std::string_view kDescription = "msd";
 
-std::string_view bare(std::string_view name) {
-  constexpr std::string_view kModule = "module.";
-  while (name.starts_with(kModule)) name.remove_prefix(kModule.size());
-  return name;
-}
-
 bool is_state(const PickleValue& value) {
   const auto* dict = value.as<Dict>();
   if (dict == nullptr) return false;
   return std::any_of(dict->items.begin(), dict->items.end(), [](const auto& item) {
     const auto* name = item.first->template as<std::string>();
-    return name != nullptr && bare(*name).starts_with("blocks.0.0.layers.0.") &&
+    return name != nullptr && without_module(*name).starts_with("blocks.0.0.layers.0.") &&
            item.second->template as<Tensor>() != nullptr;
   });
 }
@@ -165,7 +159,7 @@ StateDict torch_state(const PickleValue& root) {
                                 ", not a tensor under a name"));
     }
     state.tensors[*name] = tensor->contiguous();
-    if (!is_buffer(*name)) parameters.emplace_back(bare(*name));
+    if (!is_buffer(*name)) parameters.emplace_back(without_module(*name));
   }
   normalize(state);
   if (const PickleValue* text = root.find(kDescription); text && text->as<std::string>()) {

@@ -17,7 +17,8 @@ bool has_torch_state(const PickleValue& root);
 
 /// `state` as a checkpoint of the public PyTorch implementation has it: "state_dict", in PyTorch's
 /// order, and where there are velocities "optimizer", SGD's state dictionary. Opens with
-/// weights_only=True. module_prefix: with DataParallel's "module." before each name.
+/// weights_only=True (with an optimiser, since PyTorch 2.0). module_prefix: with DataParallel's
+/// "module." before each name.
 TorchObject torch_checkpoint(const StateDict& state, bool module_prefix);
 
 }  // namespace msd

@@ -9,7 +9,8 @@ namespace msd {
 
 void EvalOptions::add_to(CLI::App& app) {
   app_ = &app;
-  app.add_option("--weights", weights, "Checkpoint, or bare state dictionary, in safetensors")
+  app.add_option("--weights", weights,
+                 "A checkpoint, or weights in safetensors or of PyTorch or Torch7")
       ->required()
       ->group("Network");
   runtime.add_to(app);

@@ -86,7 +86,8 @@ void InferOptions::add_rules(CLI::App& app) {
 
 void InferOptions::add_to(CLI::App& app) {
   app_ = &app;
-  app.add_option("--weights", weights, "Checkpoint, or bare state dictionary, in safetensors")
+  app.add_option("--weights", weights,
+                 "A checkpoint, or weights in safetensors or of PyTorch or Torch7")
       ->required()
       ->group("Network");
   add_inputs(app);

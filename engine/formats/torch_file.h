@@ -36,7 +36,8 @@ class TorchFile {
 /// Whether the bytes begin like a file of torch.save(), of either format.
 bool looks_like_torch(std::span<const std::byte> bytes);
 
-/// A tree for torch.save's zip format, made of what PyTorch opens with weights_only=True.
+/// A tree for torch.save's zip format, made of what PyTorch opens with weights_only=True (real
+/// numbers since 2.0).
 class TorchObject {
  public:
   static TorchObject integer(std::int64_t value);
