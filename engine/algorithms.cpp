@@ -12,7 +12,7 @@ namespace msd {
 namespace {
 
 /// To be raised where the handwritten kernels' times change, so that they are measured again.
-constexpr int kKernelsRevision = 1;
+constexpr int kKernelsRevision = 2;
 
 /// The first line says the driver's version; "" where this system tells none.
 std::string driver_version() {

@@ -216,11 +216,13 @@ void Tape::plan() {
   }
   const std::size_t first_scratch = requests.size();
   for (const Scratch& s : scratch) {
-    const auto i = static_cast<std::int64_t>(s.node);
-    const bool forward = s.request.phase != ScratchRequest::Phase::backward;
-    const bool backward = s.request.phase != ScratchRequest::Phase::forward;
-    requests.push_back(
-        {s.request.bytes, forward ? i : last_step - i, backward ? last_step - i : i});
+    using Phase = ScratchRequest::Phase;
+    const auto forward = static_cast<std::int64_t>(s.node), backward = last_step - forward;
+    const Phase phase = s.request.phase;
+    const std::int64_t last = phase == Phase::forward           ? forward
+                              : phase == Phase::forward_to_next ? forward + 1
+                                                                : backward;
+    requests.push_back({s.request.bytes, phase == Phase::backward ? backward : forward, last});
   }
   const MemoryPlan plan = plan_memory(requests);
   arena_ = Buffer(runtime_.allocator(), plan.total_bytes);

@@ -22,7 +22,12 @@ struct Variable {
 
 /// What a node needs beside its variables: bytes of the arena, for one of the step's phases.
 struct ScratchRequest {
-  enum class Phase : std::uint8_t { forward, backward, forward_to_backward };
+  enum class Phase : std::uint8_t {
+    forward,
+    forward_to_next,  // until the forward of the node recorded next is over
+    backward,
+    forward_to_backward
+  };
   std::int64_t bytes = 0;
   Phase phase = Phase::forward;
 };

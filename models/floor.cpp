@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/contracts/batch_statistics.h"
 #include "models/cost.h"
 
 namespace msd {
@@ -24,6 +25,15 @@ Operands operands(const Architecture& net, const Operation& op, std::int64_t bat
     return static_cast<double>(batch * feature.channels) * size * size;
   };
   return {elems(op.input), elems(op.output), static_cast<double>(parameters(op))};
+}
+
+/// What its convolution leaves for batch norm.
+double statistics_bytes(const Architecture& net, const Operation& op, std::int64_t batch,
+                        DType dtype) {
+  const std::int64_t size = net.buffers[static_cast<std::size_t>(op.output.buffer)].size;
+  const std::int64_t channels = op.output.channels;
+  return static_cast<double>(
+      batch_statistics_bytes({nullptr, dtype, batch, size, size, channels, channels}));
 }
 
 double flops(const Architecture& net, const Operation& op, std::int64_t batch) {
@@ -50,8 +60,9 @@ Work training_step_work(const Architecture& net, std::int64_t batch, DType dtype
     const bool first = op.input.buffer == 0;  // images have no gradient
     if (op.kind == Kind::conv_bn_relu) {
       const double convolution = (first ? 2.0 : 3.0) * x + 3.0 * y - (first ? y : 0.0);
-      const double batchnorm = 8.0 * y;  // x | x y | x dy | x dy dx
+      const double batchnorm = 7.0 * y;  // x y | x dy | x dy dx
       work.bytes += (convolution + batchnorm) * size + 3.0 * weights * size;
+      work.bytes += 2.0 * statistics_bytes(net, op, batch, dtype);
       work.flops += (first ? 2.0 : 3.0) * flops(net, op, batch);
     } else if (op.kind == Kind::linear) {
       work.bytes += (3.0 * x + 3.0 * y) * size + 3.0 * weights * kFloat;

@@ -94,7 +94,8 @@ void TrainingGraph::record_convolutions(const Operations& group) {
   for (std::size_t k = 0; k < group.size(); ++k) {
     const Network::OperationParameters& ids = network_.of(group[k]);
     norms.add(raw[k], variable(net.operations[group[k]].output),
-              {ids.gamma, ids.beta, ids.running_mean, ids.running_var});
+              {ids.gamma, ids.beta, ids.running_mean, ids.running_var},
+              convolutions.leave_statistics(k));
   }
 }
 

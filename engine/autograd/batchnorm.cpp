@@ -3,9 +3,11 @@
 
 namespace msd {
 
-void BatchNormNode::add(Variable input, Variable output, Parameters parameters) {
+void BatchNormNode::add(Variable input, Variable output, Parameters parameters,
+                        const BatchStatistics* statistics) {
   problems.push_back({input, output});
   parameters_.push_back(parameters);
+  statistics_.push_back(statistics);
 }
 
 std::vector<ScratchRequest> BatchNormNode::scratch(const Tape& tape) const {
@@ -38,6 +40,7 @@ void BatchNormNode::bind(const Tape& tape, const std::vector<std::byte*>& scratc
     f.saved_invstd = invstd;
     f.momentum = momentum_;
     f.epsilon = epsilon_;
+    f.statistics = statistics_[p];
     forward_.push_back(f);
     if (!problem.active) continue;
     MSD_CHECK(problem.wants_input_gradient && !problem.accumulate,

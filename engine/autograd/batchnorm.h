@@ -17,7 +17,10 @@ class BatchNormNode : public Node {
   };
 
   BatchNormNode(double momentum, double epsilon) : momentum_(momentum), epsilon_(epsilon) {}
-  void add(Variable input, Variable output, Parameters parameters);
+  /// statistics: null, or those that the input's convolution leaves
+  /// (ConvolutionNode::leave_statistics).
+  void add(Variable input, Variable output, Parameters parameters,
+           const BatchStatistics* statistics = nullptr);
 
   std::vector<ScratchRequest> scratch(const Tape& tape) const override;
   void bind(const Tape& tape, const std::vector<std::byte*>& scratch) override;
@@ -28,6 +31,7 @@ class BatchNormNode : public Node {
  private:
   double momentum_, epsilon_;
   std::vector<Parameters> parameters_;
+  std::vector<const BatchStatistics*> statistics_;
   std::vector<BatchNormForwardArgs> forward_;
   std::vector<BatchNormBackwardArgs> backward_;
 };

@@ -15,6 +15,12 @@ void ConvolutionNode::add(Variable input, Variable output, const ConvGeometry& g
   problems.push_back({input, output});
   geometries_.push_back(geometry);
   parameters_.push_back(parameters);
+  statistics_.emplace_back();
+}
+
+const BatchStatistics* ConvolutionNode::leave_statistics(std::size_t problem) {
+  statistics_.at(problem) = std::make_unique<BatchStatistics>();
+  return statistics_[problem].get();
 }
 
 std::vector<ScratchRequest> ConvolutionNode::scratch(const Tape& tape) const {
@@ -23,6 +29,10 @@ std::vector<ScratchRequest> ConvolutionNode::scratch(const Tape& tape) const {
     const ConvGeometry& g = geometries_[p];
     const View x = tape.shape(problems[p].input);
     requests.push_back({packed_bytes(g, ConvPass::forward, tape.dtype())});
+    if (statistics_[p] != nullptr) {
+      requests.push_back({batch_statistics_bytes(tape.shape(problems[p].output)),
+                          ScratchRequest::Phase::forward_to_next});
+    }
     if (!problems[p].active) continue;
     requests.push_back({conv_backward_weight_workspace_bytes(g, x.n, x.h, x.w, tape.dtype()),
                         ScratchRequest::Phase::backward});
@@ -44,9 +54,12 @@ void ConvolutionNode::bind(const Tape& tape, const std::vector<std::byte*>& scra
     const bool has_bias = parameters_[p].bias >= 0;
     const View x = tape.value(problem.input);
     void* packed = scratch[next++];
+    if (statistics_[p] != nullptr) {
+      *statistics_[p] = {scratch[next++], batch_statistics_bytes(tape.shape(problem.output)), {}};
+    }
     pack_forward_.push_back({weight, packed, g, ConvPass::forward, tape.dtype()});
     forward_.push_back({x, packed, has_bias ? set.value(parameters_[p].bias) : nullptr,
-                        tape.value(problem.output), g, false});
+                        tape.value(problem.output), g, false, statistics_[p].get()});
     if (!problem.active) continue;
     const View dy = tape.gradient(problem.output);
     const std::int64_t workspace_bytes =

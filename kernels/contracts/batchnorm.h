@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "kernels/contracts/batch_statistics.h"
 #include "kernels/view.h"
 
 namespace msd {
@@ -12,6 +13,8 @@ namespace msd {
 /// running = (1-momentum)*running + momentum*batch, the running variance with the unbiased one
 /// (rows/(rows-1); rows must be at least 2). y may be a channel slice; it doesn't overlap x.
 /// Saves mean and invstd = 1/sqrt(var+epsilon) for backward.
+/// statistics: null, or what conv_forward was given when it wrote x: mean and variance may come
+/// from there if it left any; they are x's up to rounding.
 struct BatchNormForwardArgs {
   ConstView x;
   View y;
@@ -24,6 +27,7 @@ struct BatchNormForwardArgs {
   double momentum = 0.1;
   double epsilon = 1e-5;
   bool relu = true;
+  const BatchStatistics* statistics = nullptr;
   void check() const;
 };
 

@@ -86,6 +86,13 @@ void check_avg_pool(const ConstView& x, const ConstView& y, std::int64_t kernel_
   check_same_dtype(x, y, op);
 }
 
+void check_statistics(const BatchStatistics& statistics, const ConstView& output, const char* op) {
+  const std::int64_t need = batch_statistics_bytes(output);
+  MSD_CHECK(statistics.bytes >= need, op, ": statistics of ", statistics.bytes, " bytes, need ",
+            need);
+  MSD_CHECK(statistics.data != nullptr || need == 0, op, ": statistics have no data");
+}
+
 }  // namespace
 
 std::int64_t conv_packed_elems(const ConvGeometry& g, ConvPass pass) {
@@ -111,6 +118,7 @@ void ConvForwardArgs::check() const {
   check_geometry(geometry, x, y, op);
   check_pointer(packed, op, "packed");
   check_apart(x, y, op);
+  if (statistics != nullptr) check_statistics(*statistics, y, op);
 }
 
 void ConvBackwardDataArgs::check() const {
@@ -146,6 +154,12 @@ void BatchNormForwardArgs::check() const {
   for (const void* p : {gamma, beta}) check_pointer(p, op, "gamma or beta");
   for (const void* p : {running_mean, running_var}) check_pointer(p, op, "a running statistic");
   for (const void* p : {saved_mean, saved_invstd}) check_pointer(p, op, "a saved statistic");
+  if (statistics != nullptr && statistics->of.data != nullptr) {
+    check_statistics(*statistics, x, op);
+    const ConstView& of = statistics->of;
+    MSD_CHECK(of.data == x.data && of.pitch == x.pitch, op, ": statistics of ", of, ", not of ", x);
+    check_same_shape(of, x, op);
+  }
   MSD_CHECK(epsilon > 0 && momentum >= 0 && momentum <= 1, op, ": epsilon ", epsilon, ", momentum ",
             momentum);
 }

@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/conv_limits.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/cuda/statistics_parts.h"
 #include "kernels/cuda/weight_gradient_cut.h"
 #include "kernels/error.h"
 
@@ -18,6 +19,11 @@ std::int64_t conv_backward_weight_workspace_bytes(const ConvGeometry& geometry, 
   const cuda::WeightGradientCut cut = cuda::weight_gradient_cut(geometry, rows);
   const std::int64_t cuda_elems = dtype == DType::f64 ? 0 : cut.splits * cut.partial_elems;
   return std::max(cpu_elems, cuda_elems) * size_bytes(accumulator_of(dtype));
+}
+
+std::int64_t batch_statistics_bytes(const ConstView& output) {
+  constexpr std::int64_t kBytes = 2 * sizeof(float);  // of a part and channel
+  return cuda::StatisticsParts(output.rows(), output.c).count * output.c * kBytes;
 }
 
 namespace cpu {

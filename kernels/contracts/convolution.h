@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include "kernels/contracts/batch_statistics.h"
 #include "kernels/view.h"
 
 namespace msd {
@@ -41,6 +42,7 @@ struct ConvPackArgs {
 /// null; y: [n,out_size(h),out_size(w),cout], not overlapping x (slices of one buffer may
 /// interleave). Source of formula: cross-correlation, as in every framework.
 /// Batch-invariant: an image's bits depend neither on n nor on its position in the batch.
+/// statistics: null, or where the op may leave those of y as it is stored; it says whether it did.
 struct ConvForwardArgs {
   ConstView x;
   const void* packed = nullptr;
@@ -48,6 +50,7 @@ struct ConvForwardArgs {
   View y;
   ConvGeometry geometry;
   bool relu = false;
+  BatchStatistics* statistics = nullptr;
   void check() const;
 };
 

@@ -133,6 +133,9 @@ void conv_pack(ThreadPool& pool, std::span<const ConvPackArgs> group) {
 }
 
 void conv_forward(ThreadPool& pool, std::span<const ConvForwardArgs> group) {
+  for (const ConvForwardArgs& args : group) {
+    if (args.statistics != nullptr) args.statistics->of = {};
+  }
   run_group(pool, group, "conv_forward", [](const ConvForwardArgs& a) {
     Plan plan{};
     plan.pass = {a.geometry, ConvPass::forward};

@@ -52,7 +52,7 @@ std::string text(const Problem& p) {
                  " x ", layout(p.x), " y ", layout(p.y), " dx ", layout(p.dx), " w @",
                  p.weight_alignment_bytes, p.bias ? " bias" : "", p.relu ? " relu" : "",
                  p.accumulate ? " accumulate" : "", p.tf32 ? " tf32" : "",
-                 p.overlap ? " overlap" : "");
+                 p.overlap ? " overlap" : "", p.statistics ? " statistics" : "");
 }
 
 std::span<const std::string_view> algorithm_names(ChoosableOp op) {

@@ -51,6 +51,7 @@ Problem problem_of_op(const ConvForwardArgs& args, const Context& context) {
   Problem p = convolution_of(ChoosableOp::conv_forward, args.x, args.y, args.geometry, context);
   p.bias = args.bias != nullptr;
   p.relu = args.relu;
+  p.statistics = args.statistics != nullptr;
   p.weight_alignment_bytes = alignment_of(args.packed);
   return p;
 }
@@ -71,6 +72,7 @@ Problem problem_of_op(const ConvBackwardWeightArgs& args, const Context& context
 Problem problem_of_op(const BatchNormForwardArgs& args, const Context& context) {
   Problem p = problem_of_views(ChoosableOp::batchnorm_forward, args.x, args.y, context);
   p.relu = args.relu;
+  p.statistics = args.statistics != nullptr && args.statistics->of.data != nullptr;
   return p;
 }
 Problem problem_of_op(const BatchNormBackwardArgs& args, const Context& context) {

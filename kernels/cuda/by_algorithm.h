@@ -37,6 +37,13 @@ std::vector<std::span<std::byte>> written_by(const Problem& problem, const Opera
 bool run_otherwise(Context& context, const Problem& problem, const Operands& operands,
                    const std::function<void()>& handwritten);
 
+/// Told of problems that another algorithm ran after all: no library leaves statistics.
+template <typename Args>
+void ran_otherwise(const Args&) {}
+inline void ran_otherwise(const ConvForwardArgs& args) {
+  if (args.statistics != nullptr) args.statistics->of = {};
+}
+
 /// Runs each problem as the context's chooser says; those left to handwritten(context, problems)
 /// stay one group, in which they may share launches.
 /// Its time is taken with each problem alone, which does that sharing no justice.
@@ -50,7 +57,9 @@ void by_algorithm(Context& context, std::span<const Args> group,
   std::vector<Args> rest;
   for (const Args& args : group) {
     const auto alone = [&] { handwritten(context, {&args, 1}); };
-    if (!run_otherwise(context, problem_of_op(args, context), operands_of(args), alone)) {
+    if (run_otherwise(context, problem_of_op(args, context), operands_of(args), alone)) {
+      ran_otherwise(args);
+    } else {
       rest.push_back(args);
     }
   }

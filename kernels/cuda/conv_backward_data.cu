@@ -22,11 +22,13 @@ namespace {
 
 constexpr const char* kOp = "conv_backward_data";
 using ConvTypes = DTypes<float, bfloat16>;
+template <typename T>
+using Gemm = GemmProblem<T, ConvPass::backward_data>;
 
 template <typename T>
-GemmProblem<T> problem_of(const ConvBackwardDataArgs& args, void*) {
-  GemmProblem<T> p = gemm_problem<T>(kOp, args.dy, args.packed, args.dx, args.geometry);
-  p.transposed = true;
+Gemm<T> problem_of(const ConvBackwardDataArgs& args, void*) {
+  Gemm<T> p =
+      gemm_problem<T, ConvPass::backward_data>(kOp, args.dy, args.packed, args.dx, args.geometry);
   p.accumulate = args.accumulate;
   return p;
 }
@@ -34,11 +36,11 @@ GemmProblem<T> problem_of(const ConvBackwardDataArgs& args, void*) {
 void handwritten(Context& context, std::span<const ConvBackwardDataArgs> group) {
   for (const ConvBackwardDataArgs& args : group) check_dtype(kOp, args.dy.dtype, ConvTypes{});
   for_each_dtype(ConvTypes{}, [&]<typename T>() {
-    in_batches<GemmProblem<T>>(
+    in_batches<Gemm<T>>(
         context, group,
         [](const ConvBackwardDataArgs& args) { return args.dy.dtype == kDeviceDType<T>; },
         problem_of<T>,
-        [&](std::span<const GemmProblem<T>> problems) { implicit_gemm(context, problems); });
+        [&](std::span<const Gemm<T>> problems) { implicit_gemm(context, problems); });
   });
 }
 

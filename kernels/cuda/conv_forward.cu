@@ -9,7 +9,9 @@
 // Deterministic and batch-invariant: K in one order, whatever n and the place in the batch.
 // Launch: blocks of 128 threads, a tile of 128 rows x 8, 16 or 32 channels (64 x 64 from 33
 //   channels on); one launch for up to 8 problems whose tiles are alike.
-// Bytes: x once a channel tile (taps again from L1/L2), w once a row tile, y once.
+// Bytes: x once a channel tile (taps again from L1/L2), w once a row tile, y once; with statistics
+// 8
+//   for the 128 or 64 rows of a tile and channel, which spare batchnorm_forward a pass over y.
 //   FLOPs: 2*rows*cout*taps*cin, three times as many tensor-core ones for f32. Never ran on a GPU
 //   yet.
 #include "kernels/cuda/by_algorithm.h"
@@ -22,23 +24,29 @@ namespace {
 
 constexpr const char* kOp = "conv_forward";
 using ConvTypes = DTypes<float, bfloat16>;
+template <typename T>
+using Gemm = GemmProblem<T, ConvPass::forward>;
 
 template <typename T>
-GemmProblem<T> problem_of(const ConvForwardArgs& args, void*) {
-  GemmProblem<T> p = gemm_problem<T>(kOp, args.x, args.packed, args.y, args.geometry);
+Gemm<T> problem_of(const ConvForwardArgs& args, void*) {
+  Gemm<T> p = gemm_problem<T, ConvPass::forward>(kOp, args.x, args.packed, args.y, args.geometry);
   p.bias = static_cast<const float*>(args.bias);
   p.relu = args.relu;
+  if (args.statistics != nullptr) p.statistics = static_cast<float*>(args.statistics->data);
   return p;
 }
 
 void handwritten(Context& context, std::span<const ConvForwardArgs> group) {
   for (const ConvForwardArgs& args : group) check_dtype(kOp, args.x.dtype, ConvTypes{});
   for_each_dtype(ConvTypes{}, [&]<typename T>() {
-    in_batches<GemmProblem<T>>(
+    in_batches<Gemm<T>>(
         context, group, [](const ConvForwardArgs& args) { return args.x.dtype == kDeviceDType<T>; },
         problem_of<T>,
-        [&](std::span<const GemmProblem<T>> problems) { implicit_gemm(context, problems); });
+        [&](std::span<const Gemm<T>> problems) { implicit_gemm(context, problems); });
   });
+  for (const ConvForwardArgs& args : group) {
+    if (args.statistics != nullptr) args.statistics->of = args.y;
+  }
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 //   Everything up to the multiplication is the same bytes for float and bf16: ldmatrix takes
 //   16-byte rows of both.
 // Accumulation: float, K in one order, whatever n and the place in the batch.
+// Statistics, where wanted (statistics_parts.h): each warp's moments of its 32 or 16 rows, as they
+//   are stored, by shuffles; the four warps' put together in their order. A function of the tile
+//   alone.
 // Launch: blocks of 128 threads; channels vary fastest, then phases, then rows: blocks that read
 //   the same rows, or write to the same lines, run together and meet in L2.
 // Never ran on a GPU yet.
@@ -15,6 +18,7 @@
 
 #include "kernels/cuda/conv_layout.h"
 #include "kernels/cuda/group.cuh"
+#include "kernels/cuda/statistics_parts.h"
 #include "kernels/cuda/tensor_core.cuh"
 
 namespace msd::cuda {
@@ -27,6 +31,7 @@ struct GemmTile {
   static constexpr int kThreads = 128, kWarps = kThreads / kWarpSize;
   static constexpr int kRows = kWarps * 16 * kRowTiles, kChannels = 8 * kChannelTiles;
   static constexpr int kStages = 3;
+  static_assert(StatisticsParts::rows_of_part(kChannels) == kRows);
 };
 
 constexpr int kSliceBytes = 64;
@@ -41,23 +46,24 @@ struct PhaseAxis {
   int first, positions, source, taps;
   int weight_tap, weight_step;  // the weight of tap t is weight_tap + t*weight_step
 
-  template <typename T>
-  MSD_DEVICE PhaseAxis(const GemmProblem<T>& p, int phase, int target_size)
+  template <typename T, ConvPass kPass>
+  MSD_DEVICE PhaseAxis(const GemmProblem<T, kPass>& p, int phase, int target_size)
       : first(phase),
         positions((target_size - phase + p.target_step() - 1) / p.target_step()),
         source(-p.padding),
         taps(p.kernel),
         weight_tap(0),
         weight_step(1) {
-    if (!p.transposed) return;
-    // Position i reads output o with weight k where i + padding = o*stride + k. Rising outputs have
-    // falling weights.
-    const int shifted = phase + p.padding;
-    const int least = shifted % p.stride;
-    taps = least < p.kernel ? (p.kernel - least + p.stride - 1) / p.stride : 0;
-    source = shifted / p.stride - (taps - 1);
-    weight_tap = least + (taps - 1) * p.stride;
-    weight_step = -p.stride;
+    if constexpr (kPass == ConvPass::backward_data) {
+      // Position i reads output o with weight k where i + padding = o*stride + k. Rising outputs
+      // have falling weights.
+      const int shifted = phase + p.padding;
+      const int least = shifted % p.stride;
+      taps = least < p.kernel ? (p.kernel - least + p.stride - 1) / p.stride : 0;
+      source = shifted / p.stride - (taps - 1);
+      weight_tap = least + (taps - 1) * p.stride;
+      weight_step = -p.stride;
+    }
   }
 };
 
@@ -66,8 +72,8 @@ struct Phase {
   PhaseAxis y, x;
   std::int64_t rows;
 
-  template <typename T>
-  MSD_DEVICE Phase(const GemmProblem<T>& p, int index)
+  template <typename T, ConvPass kPass>
+  MSD_DEVICE Phase(const GemmProblem<T, kPass>& p, int index)
       : y(p, index / p.target_step(), p.target_h),
         x(p, index % p.target_step(), p.target_w),
         rows(p.n * y.positions * x.positions) {}
@@ -78,8 +84,8 @@ struct Phase {
 struct SlicePosition {
   int tap_y = 0, tap_x = 0, channel = 0;  // the slice's first
 
-  template <typename T>
-  MSD_DEVICE void advance(const GemmProblem<T>& p, const Phase& phase) {
+  template <typename T, ConvPass kPass>
+  MSD_DEVICE void advance(const GemmProblem<T, kPass>& p, const Phase& phase) {
     channel += kSliceBytes / static_cast<int>(sizeof(T));
     if (channel < p.ins) return;
     channel = 0;
@@ -90,10 +96,10 @@ struct SlicePosition {
 };
 
 /// What one thread brings to a tile: chunk threadIdx % 4 of every 32nd row.
-template <typename T, typename Tile>
+template <typename T, typename Tile, ConvPass kPass>
 class TileLoader {
  public:
-  MSD_DEVICE TileLoader(const GemmProblem<T>& p, const Phase& phase, std::int64_t first_row,
+  MSD_DEVICE TileLoader(const GemmProblem<T, kPass>& p, const Phase& phase, std::int64_t first_row,
                         int first_channel)
       : p_(p),
         phase_(phase),
@@ -149,7 +155,7 @@ class TileLoader {
     return axis.weight_tap + tap * axis.weight_step;
   }
 
-  const GemmProblem<T>& p_;
+  const GemmProblem<T, kPass>& p_;
   const Phase& phase_;
   int chunk_, row_, first_channel_;
   SlicePosition position_;
@@ -183,6 +189,22 @@ class WarpTile {
     }
   }
 
+  /// sum = finish(channel, sum) for each of this lane's sums, the channel counted from the tile's
+  /// first.
+  template <typename Finish>
+  MSD_DEVICE void finish(Finish finish) {
+    MSD_UNROLL for (int n = 0; n < Tile::kChannelTiles; ++n) {
+      MSD_UNROLL for (int i = 0; i < 2; ++i) {
+        MSD_UNROLL for (int m = 0; m < Tile::kRowTiles; ++m) {
+          MSD_UNROLL for (int half = 0; half < 2; ++half) {
+            float& sum = sums_[m][n][half * 2 + i];
+            sum = finish(n * 8 + lane_index() % 4 * 2 + i, sum);
+          }
+        }
+      }
+    }
+  }
+
   /// For each of this lane's rows, counted from the tile's first: target = target_of(row), and
   /// where that isn't null store(target, channel, sum) for each of its sums.
   template <typename TargetOf, typename Store>
@@ -201,23 +223,59 @@ class WarpTile {
     }
   }
 
+  /// Mean, and sum of squared distances from it, of each of the tile's channels over the warp's
+  /// first `rows` rows as T holds them. In two passes, and the mean as a distance from the first
+  /// row's value: it may be far from 0.
+  template <typename T>
+  MSD_DEVICE void moments(int rows, float* means, float* squares) const {
+    const int lane = lane_index();
+    // The sum over this lane's rows, then over the lanes that have this one's channels.
+    const auto sum_of = [&](int n, int i, auto term) {
+      float sum = 0.0f;
+      MSD_UNROLL for (int m = 0; m < Tile::kRowTiles; ++m) {
+        MSD_UNROLL for (int half = 0; half < 2; ++half) {
+          if (m * 16 + half * 8 + lane / 4 >= rows) continue;
+          sum += term(widen(narrow<T>(sums_[m][n][half * 2 + i])));
+        }
+      }
+      for (int distance = 4; distance < kWarpSize; distance *= 2) {
+        sum += shuffle_xor(sum, distance);
+      }
+      return sum;
+    };
+    MSD_UNROLL for (int n = 0; n < Tile::kChannelTiles; ++n) {
+      MSD_UNROLL for (int i = 0; i < 2; ++i) {
+        const float first = shuffle(widen(narrow<T>(sums_[0][n][i])), lane % 4);
+        const float distance = sum_of(n, i, [&](float value) { return value - first; });
+        const float mean = first + distance / static_cast<float>(rows == 0 ? 1 : rows);
+        const float square =
+            sum_of(n, i, [&](float value) { return (value - mean) * (value - mean); });
+        if (lane >= 4 || rows == 0) continue;
+        means[n * 8 + lane * 2 + i] = mean;
+        squares[n * 8 + lane * 2 + i] = square;
+      }
+    }
+  }
+
+  static constexpr int kWarpRows = 16 * Tile::kRowTiles;
+
  private:
   MSD_DEVICE static int first_row() {
-    return static_cast<int>(threadIdx.x) / kWarpSize * 16 * Tile::kRowTiles;
+    return static_cast<int>(threadIdx.x) / kWarpSize * kWarpRows;
   }
   float sums_[Tile::kRowTiles][Tile::kChannelTiles][4] = {};
 };
 
 /// The block's tile of sums: of the phase's rows from first_row and channels from first_channel.
-template <MathMode kMode, typename Tile, typename T>
-MSD_DEVICE WarpTile<kMode, Tile> tile_of_sums(const GemmProblem<T>& p, const Phase& phase,
+template <MathMode kMode, typename Tile, typename T, ConvPass kPass>
+MSD_DEVICE WarpTile<kMode, Tile> tile_of_sums(const GemmProblem<T, kPass>& p, const Phase& phase,
                                               std::int64_t first_row, int first_channel) {
   constexpr int kRowsStage = Tile::kRows * kRowChunks;
   constexpr int kChannelsStage = Tile::kChannels * kRowChunks;
   // Behind the last row there is no gap.
   MSD_SHARED(Chunk, rows, Tile::kStages * kRowsStage - 1);
   MSD_SHARED(Chunk, channels, Tile::kStages * kChannelsStage - 1);
-  TileLoader<T, Tile> loader(p, phase, first_row, first_channel);
+  TileLoader<T, Tile, kPass> loader(p, phase, first_row, first_channel);
   WarpTile<kMode, Tile> sums;
   constexpr int kSliceElems = kSliceBytes / static_cast<int>(sizeof(T));
   const int slices = phase.y.taps * phase.x.taps * ((p.ins + kSliceElems - 1) / kSliceElems);
@@ -234,23 +292,57 @@ MSD_DEVICE WarpTile<kMode, Tile> tile_of_sums(const GemmProblem<T>& p, const Pha
   return sums;
 }
 
-template <typename Tile, typename T>
-__host__ __device__ std::int64_t channel_blocks(const GemmProblem<T>& p) {
+template <typename Tile, typename T, ConvPass kPass>
+__host__ __device__ std::int64_t channel_blocks(const GemmProblem<T, kPass>& p) {
   return (p.outs + Tile::kChannels - 1) / Tile::kChannels;
 }
 /// As many for each phase as the first has, which has most rows.
-template <typename Tile, typename T>
-std::int64_t blocks(const GemmProblem<T>& p) {
+template <typename Tile, typename T, ConvPass kPass>
+std::int64_t blocks(const GemmProblem<T, kPass>& p) {
   const std::int64_t step = p.target_step();
   const std::int64_t rows = p.n * ceil_div(p.target_h, step) * ceil_div(p.target_w, step);
   return ceil_div(rows, Tile::kRows) * step * step * channel_blocks<Tile>(p);
 }
 
-template <MathMode kMode, typename Tile, typename T>
+/// Leaves the statistics of the tile's `rows` rows, which are part `part` of the target's. The
+/// warps' moments are put together in their order, about the first's mean.
+template <MathMode kMode, typename Tile, typename T, ConvPass kPass>
+MSD_DEVICE void leave_part(const GemmProblem<T, kPass>& p, const WarpTile<kMode, Tile>& sums,
+                           int rows, std::int64_t part, int first_channel) {
+  constexpr int kWarpRows = WarpTile<kMode, Tile>::kWarpRows;
+  MSD_SHARED(float, means, Tile::kWarps* Tile::kChannels);
+  MSD_SHARED(float, squares, Tile::kWarps* Tile::kChannels);
+  const auto rows_of = [&](int warp) {
+    const int left = rows - warp * kWarpRows;
+    return left < 0 ? 0 : left < kWarpRows ? left : kWarpRows;
+  };
+  const int thread = static_cast<int>(threadIdx.x), warp = thread / kWarpSize;
+  sums.template moments<T>(rows_of(warp), means + warp * Tile::kChannels,
+                           squares + warp * Tile::kChannels);
+  block_sync();
+  const int channel = first_channel + thread;
+  if (thread >= Tile::kChannels || channel >= p.outs) return;
+  float distances[Tile::kWarps], offset = 0.0f, square = 0.0f;
+  MSD_UNROLL for (int w = 0; w < Tile::kWarps; ++w) {
+    distances[w] = rows_of(w) == 0 ? 0.0f : means[w * Tile::kChannels + thread] - means[thread];
+    offset += distances[w] * static_cast<float>(rows_of(w));
+  }
+  offset /= static_cast<float>(rows);
+  MSD_UNROLL for (int w = 0; w < Tile::kWarps; ++w) {
+    if (rows_of(w) == 0) continue;
+    const float d = distances[w] - offset;
+    square += squares[w * Tile::kChannels + thread] + static_cast<float>(rows_of(w)) * d * d;
+  }
+  float* to = p.statistics + part * 2 * p.outs + channel;
+  to[0] = means[thread] + offset;
+  to[p.outs] = square;
+}
+
+template <MathMode kMode, typename Tile, typename T, ConvPass kPass>
 __global__ void __launch_bounds__(Tile::kThreads)
-    implicit_gemm_kernel(const __grid_constant__ ProblemTable<GemmProblem<T>> table) {
+    implicit_gemm_kernel(const __grid_constant__ ProblemTable<GemmProblem<T, kPass>> table) {
   const BlockTask task = block_task(table);
-  const GemmProblem<T>& p = table.problems[task.problem];
+  const GemmProblem<T, kPass>& p = table.problems[task.problem];
   const auto channel_tiles = static_cast<unsigned>(channel_blocks<Tile>(p));
   const auto phases = static_cast<unsigned>(p.target_step() * p.target_step());
   const int first_channel = static_cast<int>(task.index % channel_tiles) * Tile::kChannels;
@@ -259,7 +351,14 @@ __global__ void __launch_bounds__(Tile::kThreads)
   const std::int64_t first_row = std::int64_t{tile / phases} * Tile::kRows;
   if (first_row >= phase.rows) return;
   if (p.accumulate && phase.y.taps * phase.x.taps == 0) return;
-  const auto sums = tile_of_sums<kMode, Tile>(p, phase, first_row, first_channel);
+  auto sums = tile_of_sums<kMode, Tile>(p, phase, first_row, first_channel);
+  if constexpr (kPass == ConvPass::forward) {
+    sums.finish([&](int tile_channel, float sum) {
+      const int channel = first_channel + tile_channel;
+      if (p.bias != nullptr && channel < p.outs) sum += p.bias[channel];
+      return p.relu && sum < 0.0f ? 0.0f : sum;
+    });
+  }
   sums.for_each(
       [&](int tile_row) -> T* {
         const std::int64_t row = first_row + tile_row;
@@ -274,29 +373,33 @@ __global__ void __launch_bounds__(Tile::kThreads)
       [&](T* target, int tile_channel, float sum) {
         const int channel = first_channel + tile_channel;
         if (channel >= p.outs) return;
-        if (p.bias != nullptr) sum += p.bias[channel];
-        if (p.relu && sum < 0.0f) sum = 0.0f;
         if (p.accumulate) sum += widen(target[channel]);
         target[channel] = narrow<T>(sum);
       });
+  if constexpr (kPass == ConvPass::forward) {
+    if (p.statistics == nullptr) return;
+    const std::int64_t rows = phase.rows - first_row;
+    leave_part(p, sums, static_cast<int>(rows < Tile::kRows ? rows : Tile::kRows),
+               first_row / Tile::kRows, first_channel);
+  }
 }
 
 /// The problems with lowest <= outs <= highest in one launch.
-template <MathMode kMode, typename Tile, typename T>
-void run(const Context& context, std::span<const GemmProblem<T>> problems, int lowest,
+template <MathMode kMode, typename Tile, typename T, ConvPass kPass>
+void run(const Context& context, std::span<const GemmProblem<T, kPass>> problems, int lowest,
          int highest) {
-  in_batches<GemmProblem<T>>(
+  in_batches<GemmProblem<T, kPass>>(
       context, problems,
-      [&](const GemmProblem<T>& p) { return p.outs >= lowest && p.outs <= highest; },
-      [](const GemmProblem<T>& p, void*) { return p; },
-      [&](std::span<const GemmProblem<T>> alike) {
-        launch_over(context, implicit_gemm_kernel<kMode, Tile, T>, alike, Tile::kThreads,
-                    blocks<Tile, T>);
+      [&](const GemmProblem<T, kPass>& p) { return p.outs >= lowest && p.outs <= highest; },
+      [](const GemmProblem<T, kPass>& p, void*) { return p; },
+      [&](std::span<const GemmProblem<T, kPass>> alike) {
+        launch_over(context, implicit_gemm_kernel<kMode, Tile, T, kPass>, alike, Tile::kThreads,
+                    blocks<Tile, T, kPass>);
       });
 }
 
-template <MathMode kMode, typename T>
-void run_all_tiles(const Context& context, std::span<const GemmProblem<T>> problems) {
+template <MathMode kMode, typename T, ConvPass kPass>
+void run_all_tiles(const Context& context, std::span<const GemmProblem<T, kPass>> problems) {
   run<kMode, GemmTile<2, 1>>(context, problems, 1, 8);
   run<kMode, GemmTile<2, 2>>(context, problems, 9, 16);
   run<kMode, GemmTile<2, 4>>(context, problems, 17, 32);
@@ -305,9 +408,9 @@ void run_all_tiles(const Context& context, std::span<const GemmProblem<T>> probl
 
 }  // namespace
 
-template <typename T>
-void implicit_gemm(const Context& context, std::span<const GemmProblem<T>> problems) {
-  for (const GemmProblem<T>& p : problems) {
+template <typename T, ConvPass kPass>
+void implicit_gemm(const Context& context, std::span<const GemmProblem<T, kPass>> problems) {
+  for (const GemmProblem<T, kPass>& p : problems) {
     narrowed("convolution", std::int64_t{p.target_h} * p.target_w);
   }
   if constexpr (std::is_same_v<T, bfloat16>) {
@@ -318,7 +421,9 @@ void implicit_gemm(const Context& context, std::span<const GemmProblem<T>> probl
     run_all_tiles<MathMode::tf32x3>(context, problems);
   }
 }
-template void implicit_gemm(const Context&, std::span<const GemmProblem<float>>);
-template void implicit_gemm(const Context&, std::span<const GemmProblem<bfloat16>>);
+template void implicit_gemm(const Context&, std::span<const ForwardGemm>);
+template void implicit_gemm(const Context&, std::span<const ForwardGemmBf16>);
+template void implicit_gemm(const Context&, std::span<const BackwardGemm>);
+template void implicit_gemm(const Context&, std::span<const BackwardGemmBf16>);
 
 }  // namespace msd::cuda

@@ -20,28 +20,29 @@ namespace msd::cuda {
 
 /// Source and target: NHWC rows with a pitch in elements; weight: conv_pack's, of the same pass.
 /// target = [relu](conv [+ bias]), or added to what is there.
-template <typename T>
+template <typename T, ConvPass kPass>
 struct GemmProblem {
   const T* source;
   const T* weight;
   const float* bias = nullptr;
   T* target;
+  float* statistics = nullptr;  // of the target as stored, where wanted: StatisticsParts; forward
   std::int64_t source_pitch, target_pitch, n;
   int source_h, source_w, target_h, target_w;
   int ins, outs, weight_row_elems;  // channels of source and target
   int kernel, stride, padding;
   int copy_bytes;  // of the source; see copy_bytes_of
-  bool transposed = false, relu = false, accumulate = false;
+  bool relu = false, accumulate = false;
 
   /// Distance of a phase's neighbouring positions in the target; there are its square of phases.
-  __host__ __device__ int target_step() const { return transposed ? stride : 1; }
-  __host__ __device__ int source_step() const { return transposed ? 1 : stride; }
+  __host__ __device__ int target_step() const { return kPass == ConvPass::forward ? 1 : stride; }
+  __host__ __device__ int source_step() const { return kPass == ConvPass::forward ? stride : 1; }
 };
 
 /// What every problem of op `op` has; bias and flags are the caller's to set.
-template <typename T>
-GemmProblem<T> gemm_problem(const char* op, const ConstView& source, const void* packed,
-                            const View& target, const ConvGeometry& geometry) {
+template <typename T, ConvPass kPass>
+GemmProblem<T, kPass> gemm_problem(const char* op, const ConstView& source, const void* packed,
+                                   const View& target, const ConvGeometry& geometry) {
   return {.source = source.as<T>(),
           .weight = static_cast<const T*>(packed),
           .target = target.as<T>(),
@@ -62,9 +63,15 @@ GemmProblem<T> gemm_problem(const char* op, const ConstView& source, const void*
 }
 
 /// The problems in one launch for each size of tile among them.
-template <typename T>
-void implicit_gemm(const Context& context, std::span<const GemmProblem<T>> problems);
-extern template void implicit_gemm(const Context&, std::span<const GemmProblem<float>>);
-extern template void implicit_gemm(const Context&, std::span<const GemmProblem<bfloat16>>);
+template <typename T, ConvPass kPass>
+void implicit_gemm(const Context& context, std::span<const GemmProblem<T, kPass>> problems);
+using ForwardGemm = GemmProblem<float, ConvPass::forward>;
+using ForwardGemmBf16 = GemmProblem<bfloat16, ConvPass::forward>;
+using BackwardGemm = GemmProblem<float, ConvPass::backward_data>;
+using BackwardGemmBf16 = GemmProblem<bfloat16, ConvPass::backward_data>;
+extern template void implicit_gemm(const Context&, std::span<const ForwardGemm>);
+extern template void implicit_gemm(const Context&, std::span<const ForwardGemmBf16>);
+extern template void implicit_gemm(const Context&, std::span<const BackwardGemm>);
+extern template void implicit_gemm(const Context&, std::span<const BackwardGemmBf16>);
 
 }  // namespace msd::cuda

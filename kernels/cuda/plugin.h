@@ -30,7 +30,7 @@ struct Candidate {
 };
 
 /// What the plugin's one function hands out. Changes with every change of a struct it speaks of.
-inline constexpr int kPluginVersion = 1;
+inline constexpr int kPluginVersion = 2;
 struct PluginTable {
   int version;
   int candidate_count;

@@ -45,7 +45,8 @@ struct Problem {
   OperandLayout dx;                         // linear_backward and batchnorm_backward
   std::int64_t weight_alignment_bytes = 0;  // of the weights as given, or their gradient
   bool bias = false, relu = false, accumulate = false, tf32 = false;
-  bool overlap = false;                              // batchnorm_backward: dx is x or dy
+  bool overlap = false;     // batchnorm_backward: dx is x or dy
+  bool statistics = false;  // conv_forward: wanted of y; batchnorm_forward: there are x's
   auto operator<=>(const Problem&) const = default;  // NOLINT(modernize-use-nullptr): likewise
 
   std::int64_t rows() const { return n * h * w; }

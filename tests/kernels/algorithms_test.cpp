@@ -159,11 +159,11 @@ TEST(ProblemText, DiffersWhereverAProblemDoes) {
     add([=](Problem& p) { (p.*layout).pitch = 7; });
     add([=](Problem& p) { (p.*layout).alignment_bytes = 8; });
   }
-  for (auto flag :
-       {&Problem::bias, &Problem::relu, &Problem::accumulate, &Problem::tf32, &Problem::overlap}) {
+  for (auto flag : {&Problem::bias, &Problem::relu, &Problem::accumulate, &Problem::tf32,
+                    &Problem::overlap, &Problem::statistics}) {
     add([=](Problem& p) { p.*flag = true; });
   }
-  EXPECT_EQ(problems.size(), 25u);
+  EXPECT_EQ(problems.size(), 26u);
   EXPECT_EQ(texts.size(), problems.size());
 }
 

@@ -73,16 +73,25 @@ TEST_P(ByAlgorithm, HandsOverOneOfAGroupWithItsWeightsAsLibrariesReadThem) {
   const std::int64_t out = forward ? kGeometry.cout : kGeometry.cin;
   Operand<float> x1(1, 4, 4, in), x2(2, 4, 4, in), y1(1, 4, 4, out), y2(2, 4, 4, out);
   Operand<float> alone(1, 4, 4, out);
+  auto memory1 = Operand<float>::vector(batch_statistics_bytes(y1.view()) / 4);
+  auto memory2 = Operand<float>::vector(batch_statistics_bytes(y2.view()) / 4);
   x1.random(1), x2.random(2);
   const auto convolve = [&](auto make) {
-    const auto first = make(x1, y1), second = make(x2, y2), only = make(x1, alone);
-    const std::array group = {first, second};
+    auto first = make(x1, y1), second = make(x2, y2);
+    const auto only = make(x1, alone);
     context.cuda->algorithms = &chooser;
     if constexpr (std::is_same_v<decltype(make(x1, y1)), ConvForwardArgs>) {
+      BatchStatistics of_first = {memory1.data(), 4 * memory1.elems(), {}};
+      BatchStatistics of_second = {memory2.data(), 4 * memory2.elems(), y2.view()};  // of old
+      first.statistics = &of_first, second.statistics = &of_second;
+      const std::array group = {first, second};
       conv_forward(context, group);
+      EXPECT_EQ(of_first.of.data, y1.data());
+      EXPECT_EQ(of_second.of.data, nullptr) << "left by nobody";
       context.cuda->algorithms = nullptr;
       conv_forward(context, {&only, 1});
     } else {
+      const std::array group = {first, second};
       conv_backward_data(context, group);
       context.cuda->algorithms = nullptr;
       conv_backward_data(context, {&only, 1});

@@ -138,6 +138,32 @@ TEST(PlantedFaults, BatchnormForward) {
   });
 }
 
+// Several chunks of parts and several tiles of channels.
+TEST(PlantedFaults, BatchnormForwardFromStatistics) {
+  Operand<float> x(1, 33, 65, kChannels), y(1, 33, 65, kChannels);
+  Operand<float> memory = Operand<float>::vector(batch_statistics_bytes(x.view()) / 4);
+  Operand<float> saved_mean = memory.vector(kChannels), saved_invstd = memory.vector(kChannels);
+  Channels c(kChannels);
+  x.random(3), memory.random(4, 0.5, 1.5);
+  const BatchStatistics statistics{memory.data(), 4 * memory.elems(), x.view()};
+  inspect([&](ExecutionContext& context, Outputs& out) {
+    c.mean.fill(0.5f), c.variance.fill(2.0f);
+    y.poison(), saved_mean.poison(), saved_invstd.poison();
+    const BatchNormForwardArgs args{.x = x.view(),
+                                    .y = y.view(),
+                                    .gamma = c.gamma.data(),
+                                    .beta = c.beta.data(),
+                                    .running_mean = c.mean.data(),
+                                    .running_var = c.variance.data(),
+                                    .saved_mean = saved_mean.data(),
+                                    .saved_invstd = saved_invstd.data(),
+                                    .statistics = &statistics};
+    batchnorm_forward(context, {&args, 1});
+    out.keep("y", y), out.keep("mean", c.mean), out.keep("variance", c.variance);
+    out.keep("saved mean", saved_mean), out.keep("saved invstd", saved_invstd);
+  });
+}
+
 TEST(PlantedFaults, BatchnormBackward) {
   Operand<float> x(2, kRows / 2, 1, kChannels), dy(2, kRows / 2, 1, kChannels);
   Operand<float> dx(2, kRows / 2, 1, kChannels);
@@ -184,14 +210,16 @@ TEST(PlantedFaults, ConvForward) {
     Operand<float> x(1, 12, 13, g.cin, {cout == 12 ? 1 : 0, 0}), y(1, 12, 13, cout);
     Operand<float> weight = Operand<float>::vector(g.weight_elems());
     Operand<float> packed = Operand<float>::vector(conv_packed_elems(g, ConvPass::forward));
+    Operand<float> memory = Operand<float>::vector(batch_statistics_bytes(y.view()) / 4);
+    BatchStatistics statistics{memory.data(), 4 * memory.elems(), {}};
     x.random(1), weight.random(2);
     inspect([&](ExecutionContext& context, Outputs& out) {
-      packed.poison(), y.poison();
+      packed.poison(), y.poison(), memory.poison();
       const ConvPackArgs pack{weight.data(), packed.data(), g, ConvPass::forward, DType::f32};
       conv_pack(context, {&pack, 1});
-      const ConvForwardArgs args{x.view(), packed.data(), nullptr, y.view(), g, false};
+      const ConvForwardArgs args{x.view(), packed.data(), nullptr, y.view(), g, false, &statistics};
       conv_forward(context, {&args, 1});
-      out.keep("packed", packed), out.keep("y", y);
+      out.keep("packed", packed), out.keep("y", y), out.keep("statistics", memory);
     });
   }
 }

@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string_view>
 
 #include "models/training_step.h"
 #include "tests/emulation/emulation.h"
+#include "tests/emulation/planting.h"
 #include "tests/models/device.h"
 #include "tests/models/networks.h"
 
@@ -26,6 +28,32 @@ TEST(DeviceMemory, AStepAllocatesNothing) {
   step.run();
   EXPECT_EQ(emulation::live_allocations(), before);
   EXPECT_TRUE(std::isfinite(step.graph().loss()));
+}
+
+// Barriers tell which kernels ran: one of implicit_gemm.cu is where statistics are left, one of
+// batchnorm_forward.cu is in the pass over x for them.
+TEST(DeviceMemory, IsNotReadForStatisticsThatConvolutionsLeave) {
+  const test::Fixture fixture("cifar_lin_grow");
+  Runtime runtime(1, test::device());
+  Network network =
+      test::load_network(fixture.config(), fixture.state(), runtime.allocator(), DType::f32);
+  for (const DType activations : {DType::f32, DType::bf16}) {
+    TrainingGraph graph(runtime, network, 2, {1.0, 1.0, 1.0}, activations);
+    test::put_batch(graph, test::random_batch(fixture.config(), 2, 1));
+    emulation::note_places();
+    graph.run();
+    runtime.synchronize();
+    int left = 0, passes = 0;
+    for (int i = 0; i < emulation::noted_places(); ++i) {
+      const emulation::Place& place = emulation::noted_place(i);
+      if (place.fault != emulation::Fault::no_barrier) continue;
+      const std::string_view file = place.site.file;
+      left += file.ends_with("implicit_gemm.cu");
+      passes += file.ends_with("batchnorm_forward.cu");
+    }
+    EXPECT_EQ(left, 1);
+    EXPECT_EQ(passes, 0);
+  }
 }
 
 TEST(DeviceMemory, IsGivenBack) {
