@@ -27,7 +27,8 @@ cd "$(dirname "$0")/.." || exit 1
 # By name and version where the -dev package only depends on the one that has the files.
 debian_packages=(libcli11-dev nlohmann-json3-dev libstb-dev libxxhash-dev libgtest-dev
   libbenchmark-dev libbenchmark1debian libboost1.74-dev libboost-context1.74-dev
-  libboost-context1.74.0)
+  libboost-context1.74.0 libzip-dev libzip4 libprotobuf-dev libprotobuf-lite32 libprotobuf32
+  libprotoc32 protobuf-compiler)
 declare -A limits=([build]=540 [tests]=100 [sanitize]=110 [bench]=120 [compare]=110 [train]=55
   [report]=30)
 all_parts=(build tests sanitize bench compare train report)

@@ -158,7 +158,7 @@ TEST_F(Eval, HoldOutOfOtherImagesIsRefused) {
   EXPECT_TRUE(succeeds(eval({"--time-images", "0"})));  // the test images are as good as any
 }
 
-TEST_F(Eval, BareStateDictionaryNeedsModelAndData) {
+TEST_F(Eval, BareStateDictionaryNeedsData) {
   const std::string cifar = write_cifar(folder_.path() / "cifar");
   SystemAllocator host;
   Network network(small_config(), host);
@@ -172,14 +172,16 @@ TEST_F(Eval, BareStateDictionaryNeedsModelAndData) {
   weights_ = path("bare.safetensors");
   write_safetensors(weights_, network.parameters().state());
   const Arguments data = {"--dataset", "cifar10", "--data", cifar, "--json"};
-  const Arguments all =
+  const Arguments named =
       data + Arguments{"--preset", "cifar10-tiny", "--init-channels", "4", "--growth-rate", "2"};
   EXPECT_TRUE(fails(eval({}), 1, {"bare.safetensors", "--dataset"}));
-  EXPECT_TRUE(fails(eval(data), 1, {"bare.safetensors", "--preset"}));
-  const ProgramResult found = eval(all + Arguments{"--time-images", "0"});
-  ASSERT_TRUE(succeeds(found));
-  EXPECT_EQ(json::parse(found.out).at("exits"), json::parse(expected.out).at("exits"));
-  EXPECT_TRUE(fails(eval(all + Arguments{"--mode", "budget"}), 1, {"held out", "--split"}));
+  for (const Arguments& options : {data, named}) {  // the network by names and shapes, by options
+    const ProgramResult found = eval(options + Arguments{"--time-images", "0"});
+    ASSERT_TRUE(succeeds(found));
+    EXPECT_EQ(json::parse(found.out).at("exits"), json::parse(expected.out).at("exits"));
+  }
+  EXPECT_TRUE(fails(eval(data + Arguments{"--preset", "cifar10-tiny"}), 1, {"bare.safetensors"}));
+  EXPECT_TRUE(fails(eval(data + Arguments{"--mode", "budget"}), 1, {"held out", "--split"}));
 }
 
 TEST_F(Eval, WrongUsageAndWrongFiles) {
