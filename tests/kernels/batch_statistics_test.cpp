@@ -144,9 +144,9 @@ const Case kCases[] = {
     {2, 8, 8, {5, 12, 3, 1, 1}},  {1, 13, 13, {6, 16, 3, 2, 1}}, {3, 9, 11, {6, 24, 3, 1, 1}},
     {1, 5, 13, {6, 40, 1, 1, 0}}, {2, 9, 7, {5, 70, 3, 1, 1}},   {1, 33, 65, {2, 40, 1, 1, 0}}};
 
-class StatisticsOfConvolutions : public testing::Test {};
+class ConvForwardStatistics : public OpTest {};
 
-TEST_F(StatisticsOfConvolutions, AreThoseOfTheOutput) {
+TEST_F(ConvForwardStatistics, AreThoseOfTheOutput) {
   for (const Case& c : kCases) {
     for (const bool relu : {false, true}) {
       Pair<Operand<float>> p(c, middle_of(c));
@@ -166,7 +166,7 @@ TEST_F(StatisticsOfConvolutions, AreThoseOfTheOutput) {
   }
 }
 
-TEST_F(StatisticsOfConvolutions, KeepTheVarianceOfDataFarFromZero) {
+TEST_F(ConvForwardStatistics, KeepTheVarianceOfDataFarFromZero) {
   // Mean 1000, std about 1; y itself is rounded to 3e-5. 34 parts, the last of 64 rows.
   const Case c{2, 40, 54, {6, 24, 1, 1, 0}};
   Pair<Operand<float>> p(c, middle_of(c));
@@ -182,7 +182,7 @@ TEST_F(StatisticsOfConvolutions, KeepTheVarianceOfDataFarFromZero) {
   }));
 }
 
-TEST_F(StatisticsOfConvolutions, OfAConstantChannelHaveNoVariance) {
+TEST_F(ConvForwardStatistics, OfAConstantChannelHaveNoVariance) {
   const Case c{1, 12, 25, kCopyLike};
   Pair<Operand<float>> p(c, middle_of(c));
   p.weight.fill(0.0f), p.bias.fill(0.1f);
@@ -195,7 +195,7 @@ TEST_F(StatisticsOfConvolutions, OfAConstantChannelHaveNoVariance) {
   }));
 }
 
-TEST_F(StatisticsOfConvolutions, KeepNaNInItsChannel) {
+TEST_F(ConvForwardStatistics, KeepNaNInItsChannel) {
   const Case c{1, 12, 25, kCopyLike};
   Pair<Operand<float>> p(c, middle_of(c));
   p.bias.at(0, 5) = std::numeric_limits<float>::quiet_NaN();
@@ -211,7 +211,7 @@ TEST_F(StatisticsOfConvolutions, KeepNaNInItsChannel) {
 }
 
 // Nearly all of the variance comes from rounding: 100 + [-0.6, 0.6] in steps of 0.5.
-TEST_F(StatisticsOfConvolutions, AreOfTheRoundedOutput) {
+TEST_F(ConvForwardStatistics, AreOfTheRoundedOutput) {
   if (!bf16_has_bodies()) GTEST_SKIP() << "bf16 is for CUDA";
   for (const std::int64_t cout : {6, 40}) {
     const Case c{2, 9, 13, {8, cout, 1, 1, 0}};
@@ -237,7 +237,7 @@ TEST_F(StatisticsOfConvolutions, AreOfTheRoundedOutput) {
 }
 
 // What a batch norm on CUDA does not read it cannot pay for.
-TEST_F(StatisticsOfConvolutions, SpareBatchNormAPass) {
+TEST_F(ConvForwardStatistics, SpareBatchNormAPass) {
   if (!bf16_has_bodies()) GTEST_SKIP() << "no statistics are left on the CPU";
   const Case c{1, 12, 25, kCopyLike};
   Pair<Operand<float>> p(c, middle_of(c));
@@ -251,7 +251,7 @@ TEST_F(StatisticsOfConvolutions, SpareBatchNormAPass) {
   }));
 }
 
-TEST_F(StatisticsOfConvolutions, GroupsEqualSingleCalls) {
+TEST_F(ConvForwardStatistics, GroupsEqualSingleCalls) {
   // More problems than a launch takes, of all tiles; every third without statistics.
   std::vector<std::unique_ptr<Pair<Operand<float>>>> pairs;
   for (std::size_t i = 0; i < 20; ++i) {
@@ -287,7 +287,7 @@ TEST_F(StatisticsOfConvolutions, GroupsEqualSingleCalls) {
   }));
 }
 
-TEST_F(StatisticsOfConvolutions, MustFitAndBeOfTheInput) {
+TEST_F(ConvForwardStatistics, MustFitAndBeOfTheInput) {
   const Case c{1, 12, 25, kCopyLike};
   Pair<Operand<float>> p(c, middle_of(c));
   ExecutionContext context = any_context();
