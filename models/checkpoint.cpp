@@ -130,21 +130,34 @@ void Checkpoint::load_velocities(Network& network) const {
   network.parameters().load_velocities(state.tensors, std::string(kVelocityPrefix), path.string());
 }
 
-Checkpoint read_checkpoint(const std::filesystem::path& path) {
+Checkpoint make_checkpoint(const std::filesystem::path& path, WeightsFormat format,
+                           StateDict state) {
   Checkpoint checkpoint;
   checkpoint.path = path;
-  const auto file = std::make_shared<const FileBytes>(path);
-  checkpoint.format = weights_format(file->bytes());
+  checkpoint.format = format;
+  checkpoint.state = std::move(state);
+  checkpoint.fingerprint = fingerprint_of(checkpoint.state.tensors);
+  if (!checkpoint.state.description) return checkpoint;
   try {
-    checkpoint.state = read_state(file, checkpoint.format);
-    checkpoint.fingerprint = fingerprint_of(checkpoint.state.tensors);
-    if (checkpoint.state.description) read_description(checkpoint);
+    read_description(checkpoint);
   } catch (const nlohmann::json::exception& error) {
     throw FormatError(message(path.string(), ": damaged metadata: ", error.what()));
   } catch (const Error& error) {
     throw FormatError(message(path.string(), ": ", error.what()));
   }
   return checkpoint;
+}
+
+Checkpoint read_checkpoint(const std::filesystem::path& path) {
+  const auto file = std::make_shared<const FileBytes>(path);
+  const WeightsFormat format = weights_format(file->bytes());
+  StateDict state;
+  try {
+    state = read_state(file, format);
+  } catch (const Error& error) {
+    throw FormatError(message(path.string(), ": ", error.what()));
+  }
+  return make_checkpoint(path, format, std::move(state));
 }
 
 InferredConfig infer_config(const Checkpoint& checkpoint, const ConfigHints& hints) {

@@ -53,6 +53,9 @@ struct Checkpoint {
 /// Reads a weights file of any kind: safetensors, PyTorch's (zip or legacy) or Torch7's, told apart
 /// by their bytes. Throws IoError or FormatError naming the file.
 Checkpoint read_checkpoint(const std::filesystem::path& path);
+/// The same of a state that was found in the file `path` already.
+Checkpoint make_checkpoint(const std::filesystem::path& path, WeightsFormat format,
+                           StateDict state);
 
 /// The configuration that the tensors' names and shapes imply, see models/config_inference.h; the
 /// errors name the file.

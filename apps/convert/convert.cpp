@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include "apps/common/app.h"
 #include "apps/common/model_file.h"
@@ -25,8 +26,8 @@ std::vector<NamedTensor> named(const std::map<std::string, Tensor>& tensors) {
   return out;
 }
 
-Weights read_weights(const ConvertOptions& options) {
-  Weights weights{read_checkpoint(options.input), false, {}};
+Weights with_config(Checkpoint read, const ConvertOptions& options) {
+  Weights weights{std::move(read), false, {}};
   Checkpoint& checkpoint = weights.checkpoint;
   if (!checkpoint.config && !options.model.preset_given()) {
     InferredConfig inferred = infer_config(checkpoint, options.model.hints());
@@ -72,8 +73,8 @@ void write_network(const Checkpoint& checkpoint, const ConvertOptions& options) 
   write_onnx(options.output, network, onnx, {{"fingerprint", checkpoint.fingerprint}});
 }
 
-void convert_weights(const ConvertOptions& options) {
-  Weights weights = read_weights(options);
+void convert_weights(Checkpoint checkpoint, const ConvertOptions& options) {
+  Weights weights = with_config(std::move(checkpoint), options);
   switch (options.target()) {
     case ConvertTarget::describe:
       return describe_weights(std::cout, weights, options.json);
@@ -122,38 +123,46 @@ void convert_values(const PickleValue& root, const ConvertOptions& options) {
   }
 }
 
-// Describes a file of Torch7's unless it holds a network; returns whether it did.
-bool describe_torch7(const FileBytes& file, const ConvertOptions& options) {
-  if (options.target() != ConvertTarget::describe || options.json) return false;
-  try {
-    const Torch7File torch(file.bytes());
-    if (has_torch7_network(torch.root())) return false;
-    print_values(std::cout, torch.root());
-  } catch (const FormatError& error) {
-    throw FormatError(options.input + ": " + error.what());
+// The network in a file of PyTorch's or Torch7's; nothing where it holds other values, which are
+// converted.
+std::optional<StateDict> state_or_values(const FileBytes& file, WeightsFormat format,
+                                         const ConvertOptions& options) {
+  if (format != WeightsFormat::torch7) {
+    const TorchFile torch(file.bytes());
+    if (has_torch_state(torch.root())) return torch_state(torch.root());
+    convert_values(torch.root(), options);
+    return std::nullopt;
   }
-  return true;
+  const Torch7File torch(file.bytes());
+  const bool can_be_shown = options.target() == ConvertTarget::describe && !options.json;
+  if (can_be_shown && !has_torch7_network(torch.root())) {
+    print_values(std::cout, torch.root());
+    return std::nullopt;
+  }
+  StateDict state;
+  state.tensors = torch7_state(torch.root());
+  return state;
 }
 
-// Converts the file unless it holds weights; returns whether it did.
-bool convert_other(const ConvertOptions& options) {
+// The weights in the input; nothing where it held something else, which is converted then.
+std::optional<Checkpoint> weights_or_other(const ConvertOptions& options) {
   if (options.target() == ConvertTarget::json && options.given("--dataset")) {
     write_split(options);
-    return true;
+    return std::nullopt;
   }
   const FileBytes file(options.input);
-  if (looks_like_torch7(file.bytes())) return describe_torch7(file, options);
-  if (!looks_like_torch(file.bytes())) return false;
+  const WeightsFormat format = weights_format(file.bytes());
+  if (format == WeightsFormat::safetensors) return read_checkpoint(options.input);
+  std::optional<StateDict> state;
   try {
-    const TorchFile torch(file.bytes());
-    if (has_torch_state(torch.root())) return false;
-    convert_values(torch.root(), options);
+    state = state_or_values(file, format, options);
   } catch (const FormatError& error) {
     throw FormatError(options.input + ": " + error.what());
   } catch (const ConfigError& error) {
     throw ConfigError(options.input + ": " + error.what());
   }
-  return true;
+  if (!state) return std::nullopt;
+  return make_checkpoint(options.input, format, std::move(*state));
 }
 
 }  // namespace
@@ -164,7 +173,9 @@ void convert(const ConvertOptions& options) {
     throw ConfigError("input and output are the same file, " + options.input +
                       "; write another one");
   }
-  if (!convert_other(options)) convert_weights(options);
+  if (auto checkpoint = weights_or_other(options)) {
+    convert_weights(std::move(*checkpoint), options);
+  }
   if (!std::cout.flush()) throw IoError("cannot write to stdout; is the disk full?");
 }
 
