@@ -134,6 +134,20 @@ TEST_F(Convert, EveryProgramReadsWhatItWrites) {
   EXPECT_TRUE(succeeds(run_program("msd-train", {"--weights", path("w.pth"), "--dry-run"})));
 }
 
+TEST_F(Convert, OnnxHasTheExitsAskedFor) {
+  const auto has = [this](const Arguments& arguments) {
+    EXPECT_TRUE(succeeds(run_convert(Arguments{weights_, path("w.onnx")} + arguments)));
+    const std::string file = read_text_file(path("w.onnx"));
+    std::string exits;
+    for (const char* exit : {"1", "2", "3"}) {
+      if (file.find(std::string("logits") + exit) != std::string::npos) exits += exit;
+    }
+    return exits;
+  };
+  EXPECT_EQ(has({}), "123");
+  EXPECT_EQ(has({"--exit", "2"}), "2");
+}
+
 TEST_F(Convert, CostListsAndPermutationsAreShown) {
   write_torch(path("flops.pth"),
               TorchObject::list({TorchObject::integer(6859876), TorchObject::real(0.5)}));
