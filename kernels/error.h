@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <algorithm>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace msd {
+
+/// The text with '?' for each ASCII control character. A file, a path or an argument may hold any.
+inline std::string one_line(std::string text) {
+  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+  std::replace_if(text.begin(), text.end(), is_control, '?');
+  return text;
+}
 
 /// Base of everything the library throws. `what()` is one line: what is wrong, where, what to do.
 class Error : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit Error(std::string text) : std::runtime_error(one_line(std::move(text))) {}
 };
 
 /// A caller handed an op operands whose shapes, layouts or values break its contract.

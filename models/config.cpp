@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "engine/formats/byte_reader.h"
 #include "kernels/error.h"
 
 namespace msd {
@@ -19,7 +20,8 @@ template <typename Enum>
 Enum parse(const std::string& text, std::string_view option, Enum first, Enum second) {
   if (text == name(first)) return first;
   if (text == name(second)) return second;
-  throw ConfigError(message(option, " is ", text, "; use ", name(first), " or ", name(second)));
+  throw ConfigError(
+      message(option, " is ", printable(text), "; use ", name(first), " or ", name(second)));
 }
 
 void require(bool condition, const std::string& text) {
@@ -101,7 +103,8 @@ void from_json(const nlohmann::json& json, MsdnetConfig& c) {
   const nlohmann::json known = MsdnetConfig{};
   if (!json.is_object()) throw ConfigError("the model configuration is not a JSON object");
   for (const auto& [key, value] : json.items()) {
-    require(known.contains(key), "the model configuration has an unknown key \"" + key + "\"");
+    require(known.contains(key),
+            "the model configuration has an unknown key \"" + printable(key) + "\"");
     // The library would cut a fraction off. A list of numbers is one, or else fails below.
     const bool whole = known[key].is_number_integer() || known[key].is_array();
     for (const nlohmann::json& number : value) {

@@ -28,7 +28,8 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 }
 
 int usage_error(const CLI::App& app, const std::string& text) {
-  std::cerr << app.get_name() << ": " << text << "; see " << app.get_name() << " --help\n";
+  std::cerr << app.get_name() << ": " << one_line(text) << "; see " << app.get_name()
+            << " --help\n";
   return 2;
 }
 
@@ -75,7 +76,7 @@ int run_app(CLI::App& app, int argc, char** argv, const std::function<int()>& ru
   } catch (const std::bad_alloc&) {
     std::cerr << app.get_name() << ": out of memory; use a smaller batch\n";
   } catch (const std::exception& error) {
-    std::cerr << app.get_name() << ": " << error.what() << '\n';
+    std::cerr << app.get_name() << ": " << one_line(error.what()) << '\n';
   }
   return 1;
 }

@@ -3,11 +3,11 @@
 // Never ran on a GPU yet.
 #include "kernels/cuda/plugin.h"
 
-#include <algorithm>
-#include <cstring>
+#include <cstdio>
 #include <exception>
 
 #include "kernels/cudnn/session.h"
+#include "kernels/error.h"
 
 namespace msd::cudnn {
 namespace {
@@ -18,8 +18,7 @@ using cuda::Operands;
 using cuda::Problem;
 
 void say(const char* what, char* error) {
-  std::snprintf(error, cuda::kPluginErrorBytes, "%s", what);
-  std::replace(error, error + std::strlen(error), '\n', ' ');
+  std::snprintf(error, cuda::kPluginErrorBytes, "%s", one_line(what).c_str());
 }
 
 template <typename Result, typename Body>
