@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 #include "kernels/error.h"
 
@@ -63,25 +64,111 @@ void check_png(Bytes file) {
   }
 }
 
-// Tables of one segment: class and number, 16 counts of codes, the codes (JPEG, B.2.4.2).
-void check_huffman_tables(Bytes content) {
-  constexpr std::size_t kCounts = 17;
-  while (content.size() >= kCounts) {
-    std::size_t codes = 0;
-    for (const std::byte count : content.subspan(1, kCounts - 1)) {
-      codes += std::to_integer<std::size_t>(count);
+// What a JPEG has brought when it comes to a scan. The decoder does not ask whether the tables that
+// the scan names were among it, and decodes with memory that was never written.
+class JpegSegments {
+ public:
+  void read(unsigned marker, Bytes content) {
+    constexpr unsigned kFirstFrame = 0xc0, kProgressive = 0xc2;
+    if (marker == kHuffman) huffman_tables(content);
+    if (marker == kQuantization) quantization_tables(content);
+    if (marker >= kFirstFrame && marker <= kProgressive) {
+      progressive_ = marker == kProgressive;
+      frame(content);
     }
-    if (codes > 256) fail("a Huffman table has more than 256 codes");
-    if (codes > content.size() - kCounts) break;
-    content = content.subspan(kCounts + codes);
+    if (marker == kScan) scan(content);
   }
-  if (!content.empty()) fail("a Huffman table does not end with its segment");
-}
+
+  static constexpr unsigned kScan = 0xda;
+
+ private:
+  static constexpr unsigned kHuffman = 0xc4, kQuantization = 0xdb;
+  static constexpr std::size_t kNumbers = 4;  // of tables of a kind
+
+  struct Component {
+    std::byte id;
+    unsigned quantization;
+  };
+
+  static unsigned high(std::byte byte) { return std::to_integer<unsigned>(byte >> 4); }
+  static unsigned low(std::byte byte) { return std::to_integer<unsigned>(byte & std::byte{15}); }
+
+  // Of each table: class and number, 16 counts of codes, the codes (JPEG, B.2.4.2).
+  void huffman_tables(Bytes content) {
+    constexpr std::size_t kCounts = 17;
+    while (content.size() >= kCounts) {
+      std::size_t codes = 0;
+      for (const std::byte count : content.subspan(1, kCounts - 1)) {
+        codes += std::to_integer<std::size_t>(count);
+      }
+      if (codes > 256) fail("a Huffman table has more than 256 codes");
+      if (codes > content.size() - kCounts) break;
+      if (high(content[0]) < 2 && low(content[0]) < kNumbers) {
+        huffman_[high(content[0])][low(content[0])] = true;
+      }
+      content = content.subspan(kCounts + codes);
+    }
+    if (!content.empty()) fail("a Huffman table does not end with its segment");
+  }
+
+  // Of each table: precision and number, 64 values of 1 or 2 bytes (B.2.4.1).
+  void quantization_tables(Bytes content) {
+    while (!content.empty()) {
+      const std::size_t size = high(content[0]) == 0 ? 65 : 129;
+      if (size > content.size()) fail("a quantization table does not end with its segment");
+      if (low(content[0]) < kNumbers) quantization_[low(content[0])] = true;
+      content = content.subspan(size);
+    }
+  }
+
+  // Six bytes, then of each component: its id, sampling, quantization table (B.2.2).
+  void frame(Bytes content) {
+    constexpr std::size_t kComponents = 6, kEach = 3;
+    components_.clear();
+    for (std::size_t at = kComponents; at + kEach <= content.size(); at += kEach) {
+      components_.push_back({content[at], std::to_integer<unsigned>(content[at + 2])});
+    }
+  }
+
+  // The count of components, of each its id and Huffman tables, then first and last coefficient
+  // and the bits of them that an earlier and this scan leave out (B.2.3).
+  void scan(Bytes content) const {
+    constexpr std::size_t kAround = 4;
+    const std::size_t count = content.empty() ? 0 : std::to_integer<std::size_t>(content[0]);
+    if (content.size() != kAround + 2 * count) fail("a scan's header has another length");
+    const Bytes coefficients = content.last(kAround - 1);
+    const bool from_dc = coefficients[0] == std::byte{0};
+    const bool dc = !progressive_ || (from_dc && high(coefficients[2]) == 0);
+    const bool ac = !progressive_ || !from_dc;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::byte id = content[1 + 2 * i], tables = content[2 + 2 * i];
+      if ((dc && !has(huffman_[0], high(tables))) || (ac && !has(huffman_[1], low(tables)))) {
+        fail("a scan names a Huffman table that is not in front of it");
+      }
+      for (const Component& component : components_) {
+        if (component.id == id && !has(quantization_, component.quantization)) {
+          fail("a scan needs a quantization table that is not in front of it");
+        }
+      }
+    }
+  }
+
+  using Known = std::array<bool, kNumbers>;
+  static bool has(const Known& known, std::size_t number) {
+    return number < kNumbers && known[number];
+  }
+
+  std::array<Known, 2> huffman_{};  // for DC, for AC
+  Known quantization_{};
+  std::vector<Component> components_;
+  bool progressive_ = false;
+};
 
 // Every marker that the decoder can come to: the segments one after another, and behind a scan's
 // header the first marker that is no part of the scan.
 void check_jpeg(Bytes file) {
-  constexpr unsigned kFirstRestart = 0xd0, kStart = 0xd8, kEnd = 0xd9, kScan = 0xda, kTables = 0xc4;
+  constexpr unsigned kFirstRestart = 0xd0, kStart = 0xd8, kEnd = 0xd9;
+  JpegSegments segments;
   bool in_scan = false;
   for (std::size_t at = 0; at + 1 < file.size();) {
     const auto marker = std::to_integer<unsigned>(file[at + 1]);
@@ -93,8 +180,8 @@ void check_jpeg(Bytes file) {
     if (marker == kEnd) return;
     const std::size_t size = file.size() - at < 4 ? 0 : big_endian(file.subspan(at + 2, 2));
     if (size < 2 || size > file.size() - at - 2) fail("the file is cut short");
-    if (marker == kTables) check_huffman_tables(file.subspan(at + 4, size - 2));
-    in_scan = marker == kScan;
+    segments.read(marker, file.subspan(at + 4, size - 2));
+    in_scan = marker == JpegSegments::kScan;
     at += 2 + size;
   }
 }

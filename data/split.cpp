@@ -2,12 +2,13 @@
 #include "data/split.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "data/torch7_split.h"
 #include "data/torch_split.h"
 #include "engine/file.h"
+#include "engine/formats/json_text.h"
 #include "engine/formats/torch7_file.h"
 #include "engine/formats/torch_file.h"
 #include "engine/random.h"
@@ -42,12 +43,15 @@ std::string describe(const std::string& name, std::int64_t size, const std::stri
 }
 
 Split parse(const json& file, const Dataset& data) {
-  if (file.at("format").get<std::string>() != kFormat ||
-      file.at("version").get<int>() != kVersion) {
+  const auto format = file.at("format").get<std::string>();
+  int version = 0;
+  read_member(file, "version", version);
+  if (format != kFormat || version != kVersion) {
     throw FormatError(message("not a split of version ", kVersion));
   }
   const auto name = file.at("dataset").get<std::string>();
-  const auto size = file.at("size").get<std::int64_t>();
+  std::int64_t size = 0;
+  read_member(file, "size", size);
   const auto fingerprint = file.at("fingerprint").get<std::string>();
   if (name != data.name || size != data.train.size() || fingerprint != data.fingerprint) {
     throw ConfigError(message("splits ", describe(name, size, fingerprint), ", not ",
@@ -55,16 +59,15 @@ Split parse(const json& file, const Dataset& data) {
                               "; choose the split made for this data set"));
   }
   std::vector<std::int64_t> holdout;
-  const json& indices = file.at("holdout");
-  if (!indices.is_array()) throw FormatError("holdout is no list");
-  for (const json& value : indices) {
-    if (!value.is_number_integer()) throw FormatError("an index is " + value.dump());
-    holdout.push_back(value.get<std::int64_t>());
-    const std::int64_t least = holdout.size() > 1 ? holdout[holdout.size() - 2] + 1 : 0;
-    if (holdout.back() < least || holdout.back() >= size) {
-      throw FormatError(message("hold-out index ", holdout.back(), " at position ",
-                                holdout.size() - 1, "; indices ascend within 0 to ", size - 1));
+  read_member(file, "holdout", holdout);
+  std::int64_t least = 0;
+  for (std::size_t position = 0; position < holdout.size(); ++position) {
+    const std::int64_t index = holdout[position];
+    if (index < least || index >= size) {
+      throw FormatError(message("hold-out index ", index, " at position ", position,
+                                "; indices ascend within 0 to ", size - 1));
     }
+    least = index + 1;
   }
   if (static_cast<std::int64_t>(holdout.size()) == size) {
     throw FormatError(message("holds out all ", size, " images"));
@@ -111,8 +114,9 @@ Split load_split(const std::string& path, const Dataset& data, std::int64_t hold
       throw ConfigError("says itself which images are held out; leave --holdout out");
     }
     if (looks_like_torch7(bytes)) return torch7_split(Torch7File(bytes).root(), data);
-    const auto* text = reinterpret_cast<const char*>(bytes.data());
-    return parse(json::parse(text, text + bytes.size()), data);
+    constexpr int kDeepest = 2;  // an index of the list
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return parse(parse_json(text, bytes.size(), kDeepest), data);
   } catch (const json::exception& error) {
     throw FormatError(message(path, ": ", error.what()));
   } catch (const FormatError& error) {

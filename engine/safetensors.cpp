@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "engine/formats/byte_reader.h"
 #include "engine/formats/json_text.h"
@@ -47,13 +46,13 @@ Tensor read_tensor(const std::string& name, const nlohmann::json& info,
   if (known == std::end(kTypes)) {
     fail("has type ", printable(type), "; F64, F32, F16, BF16, I64, I32 and U8 are read");
   }
-  const auto integers = [&](const char* key) {
-    for (const nlohmann::json& value : info.at(key)) {
-      if (!value.is_number_integer()) fail("has ", key, " that are not whole numbers");
-    }
-    return info.at(key).get<std::vector<std::int64_t>>();
-  };
-  const std::vector<std::int64_t> shape = integers("shape"), offsets = integers("data_offsets");
+  std::vector<std::int64_t> shape, offsets;
+  try {
+    read_member(info, "shape", shape);
+    read_member(info, "data_offsets", offsets);
+  } catch (const FormatError& error) {
+    fail("has a damaged entry: ", error.what());
+  }
   const std::int64_t size = data->size_bytes();
   if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] > size) {
     fail("lies outside the file's ", size, " bytes of data; is the file truncated?");

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/formats/byte_reader.h"
+#include "engine/formats/json_text.h"
 #include "engine/formats/torch7_file.h"
 #include "engine/formats/torch_file.h"
 #include "engine/hash.h"
@@ -66,8 +67,17 @@ DataDescription data_of(const nlohmann::json& described) {
   return data;
 }
 
+nlohmann::json parse_description(const std::string& text) {
+  constexpr int kDeepest = 16;  // of the training's options and state; the rest has 3
+  try {
+    return parse_json(text, text.size(), kDeepest);
+  } catch (const FormatError& error) {
+    throw FormatError(message("has metadata that ", error.what()));
+  }
+}
+
 void read_description(Checkpoint& checkpoint) {
-  const nlohmann::json json = nlohmann::json::parse(*checkpoint.state.description);
+  const nlohmann::json json = parse_description(*checkpoint.state.description);
   const auto format = json.at("format").get<std::string>();
   if (format != kFormat) {
     throw FormatError("has format " + format + "; this program reads " + std::string(kFormat));

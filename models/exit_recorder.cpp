@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
+
+#include "engine/formats/json_text.h"
 
 namespace msd {
 namespace {
@@ -48,12 +49,12 @@ void to_json(nlohmann::json& json, const ExitCounts& c) {
 }
 
 void from_json(const nlohmann::json& json, ExitCounts& c) {
-  json.at("samples").get_to(c.samples);
-  json.at("loss_sum").get_to(c.loss_sum);
-  json.at("top1").get_to(c.top1);
-  json.at("top5").get_to(c.top5);
-  json.at("ensemble_top1").get_to(c.ensemble_top1);
-  json.at("ensemble_top5").get_to(c.ensemble_top5);
+  read_member(json, "samples", c.samples);
+  read_member(json, "loss_sum", c.loss_sum);
+  read_member(json, "top1", c.top1);
+  read_member(json, "top5", c.top5);
+  read_member(json, "ensemble_top1", c.ensemble_top1);
+  read_member(json, "ensemble_top5", c.ensemble_top5);
 }
 
 void largest(const double* values, std::int64_t size, std::int64_t count, std::int32_t* out) {

@@ -104,7 +104,7 @@ ImagesUsed parse_images(const json& value) {
   ImagesUsed images;
   images.dataset = value.at("dataset").get<std::string>();
   images.part = value.at("part").get<std::string>();
-  images.samples = value.at("samples").get<std::int64_t>();
+  read_member(value, "samples", images.samples);
   require(images.samples >= 1, message("samples is ", images.samples));
   return images;
 }
@@ -124,8 +124,8 @@ ThresholdsFile parse(const json& value) {
   file.evaluated_on = parse_images(value.at("evaluated_on"));
 
   const json& costs = value.at("costs");
-  file.mul_adds_lazy = costs.at("mul_adds_lazy").get<std::vector<std::int64_t>>();
-  file.ops = costs.at("ops").get<std::vector<std::int64_t>>();
+  read_member(costs, "mul_adds_lazy", file.mul_adds_lazy);
+  read_member(costs, "ops", file.ops);
   std::vector<std::int64_t> mul_adds_lazy, ops;
   for (const ExitCost& cost : exit_costs(make_architecture(file.config))) {
     mul_adds_lazy.push_back(cost.mul_adds_lazy);

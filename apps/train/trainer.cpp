@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "engine/file.h"
+#include "engine/formats/json_text.h"
 #include "kernels/error.h"
 
 namespace msd {
@@ -53,11 +54,11 @@ void to_json(nlohmann::json& json, const TrainingState& state) {
 }
 
 void from_json(const nlohmann::json& json, TrainingState& state) {
-  json.at("epoch").get_to(state.epoch);
-  json.at("step").get_to(state.step);
-  json.at("counts").get_to(state.counts);
-  json.at("best").get_to(state.best);
-  json.at("best_epoch").get_to(state.best_epoch);
+  read_member(json, "epoch", state.epoch);
+  read_member(json, "step", state.step);
+  read_member(json, "counts", state.counts);
+  read_member(json, "best", state.best);
+  read_member(json, "best_epoch", state.best_epoch);
 }
 
 Trainer::Trainer(const TrainingRun& run, Progress& progress)

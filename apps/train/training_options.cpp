@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "apps/common/usage.h"
+#include "engine/formats/json_text.h"
 #include "kernels/error.h"
 
 namespace msd {
@@ -121,22 +122,22 @@ nlohmann::json TrainingOptions::to_json() const {
 }
 
 void TrainingOptions::set_defaults(const nlohmann::json& stored) {
-  stored.at("epochs").get_to(epochs);
-  stored.at("batch_size").get_to(batch_size);
-  stored.at("drop_last").get_to(drop_last);
-  stored.at("lr").get_to(lr_);
-  stored.at("momentum").get_to(sgd_.momentum);
-  stored.at("nesterov").get_to(sgd_.nesterov);
-  stored.at("weight_decay").get_to(sgd_.weight_decay);
-  stored.at("lr_schedule").get_to(schedule_);
-  stored.at("lr_milestones").get_to(milestones_);
-  stored.at("lr_gamma").get_to(gamma_);
-  stored.at("warmup_epochs").get_to(warmup_epochs_);
-  stored.at("exit_weights").get_to(exit_weights_);
-  stored.at("init").get_to(init_);
-  stored.at("augment").get_to(augment_);
-  stored.at("precision").get_to(precision.name);
-  stored.at("seed").get_to(seed);
+  read_member(stored, "epochs", epochs);
+  read_member(stored, "batch_size", batch_size);
+  read_member(stored, "drop_last", drop_last);
+  read_member(stored, "lr", lr_);
+  read_member(stored, "momentum", sgd_.momentum);
+  read_member(stored, "nesterov", sgd_.nesterov);
+  read_member(stored, "weight_decay", sgd_.weight_decay);
+  read_member(stored, "lr_schedule", schedule_);
+  read_member(stored, "lr_milestones", milestones_);
+  read_member(stored, "lr_gamma", gamma_);
+  read_member(stored, "warmup_epochs", warmup_epochs_);
+  read_member(stored, "exit_weights", exit_weights_);
+  read_member(stored, "init", init_);
+  read_member(stored, "augment", augment_);
+  read_member(stored, "precision", precision.name);
+  read_member(stored, "seed", seed);
 }
 
 }  // namespace msd

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "engine/formats/json_text.h"
 
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
-
-#include "engine/formats/byte_reader.h"
 
 namespace msd {
 namespace {

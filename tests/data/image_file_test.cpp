@@ -156,6 +156,26 @@ TEST(DecodeImageFile, RefusesWhatItsBytesCannotHold) {
   refuse(tables, "more than 256 codes");
 }
 
+// Each kind of table at a number that no scan names, as if it were missing.
+TEST(DecodeImageFile, RefusesAScanInFrontOfItsTables) {
+  const TempFolder folder;
+  std::size_t tried = 0;
+  for (const auto& [marker, name] :
+       {std::pair<std::uint8_t, const char*>{0xc4, "Huffman"}, {0xdb, "quantization"}}) {
+    Bytes bytes = jpeg();
+    for (std::size_t at = 2; bytes[at + 1] != 0xda;
+         at += 2u + bytes[at + 2] * 256u + bytes[at + 3]) {
+      if (bytes[at + 1] != marker) continue;
+      bytes[at + 4] |= 3;
+      const std::string path = folder.write("a.jpg", bytes);
+      EXPECT_TRUE(throws<FormatError>([&] { decode_image_file(path); }, {path, name})) << at;
+      bytes = jpeg();
+      ++tried;
+    }
+  }
+  EXPECT_EQ(tried, 5u);
+}
+
 TEST(DecodeImageFile, ReadsFilesOfEverySizeAroundTheWindow) {
   const TempFolder folder;
   for (std::int64_t w = 30; w < 100; ++w) {

@@ -156,9 +156,10 @@ TEST(Split, RefusesFilesThatAreNoSplit) {
   };
   refuse(with("format", "other"), "not a split of version 1");
   refuse(with("version", 2), "not a split of version 1");
-  refuse(with("size", "ten"), "type_error");
+  refuse(with("size", "ten"), "whole number");
   refuse(with("holdout", 5), "no list");
-  refuse(with("holdout", {1.5}), "an index is 1.5");
+  refuse(with("holdout", {1.5}), "holdout is 1.5");
+  refuse(with("holdout", {1e30}), "holdout is 1e+30");
   refuse(with("holdout", {3, 10}), "index 10 at position 1");
   refuse(with("holdout", {-1}), "index -1 at position 0");
   refuse(with("holdout", {5, 2}), "index 2 at position 1");

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "tests/support/errors.h"
 
@@ -47,6 +48,48 @@ TEST(JsonText, ValuesAreCounted) {
   text += "]";
   EXPECT_TRUE(refused(text, 3, {"too many values"}));
   EXPECT_EQ(parse_json(text, std::size_t{20} << 20, 3).size(), 400001u);  // of a larger file
+}
+
+TEST(ReadMember, ReadsWhatTheTypeHolds) {
+  const nlohmann::json json = {
+      {"a", -128}, {"b", 18446744073709551615u}, {"c", {1, -2}}, {"d", 1}, {"e", "x"}, {"f", true}};
+  std::int8_t a = 0;
+  std::uint64_t b = 0;
+  std::vector<std::int64_t> c{7};
+  double d = 0;
+  std::string e;
+  bool f = false;
+  read_member(json, "a", a);
+  read_member(json, "b", b);
+  read_member(json, "c", c);
+  read_member(json, "d", d);
+  read_member(json, "e", e);
+  read_member(json, "f", f);
+  EXPECT_EQ(a, -128);
+  EXPECT_EQ(b, 18446744073709551615u);
+  EXPECT_EQ(c, (std::vector<std::int64_t>{1, -2}));
+  EXPECT_EQ(d, 1.0);
+  EXPECT_EQ(e, "x");
+  EXPECT_TRUE(f);
+}
+
+// The library's own conversion would cut, wrap or do what is undefined.
+TEST(ReadMember, RefusesOtherNumbers) {
+  const auto refused_by = [](auto value, const nlohmann::json& json) {
+    return test::throws<FormatError>(
+        [&] {
+          read_member({{"count", json}}, "count", value);
+        },
+        {"count"});
+  };
+  for (const nlohmann::json& json : std::vector<nlohmann::json>{
+           1.5, 1e30, -1e30, 2.0, true, "1", nullptr, {{"a", 1}}, 18446744073709551615u}) {
+    EXPECT_TRUE(refused_by(std::int64_t{}, json)) << json;
+    EXPECT_TRUE(refused_by(std::vector<std::int64_t>{}, nlohmann::json{1, json})) << json;
+  }
+  EXPECT_TRUE(refused_by(std::int8_t{}, 128));
+  EXPECT_TRUE(refused_by(std::uint64_t{}, -1));
+  EXPECT_TRUE(refused_by(std::vector<std::int64_t>{}, 3));
 }
 
 }  // namespace

@@ -183,22 +183,30 @@ write("image/good_palette.bmp", b"BM" + struct.pack("<IHHI", 66, 0, 0, 62) +
       b"\1\2\3\0\4\5\6\0" + b"\0\1\0\0")
 
 
-def jpeg():
-    """16 x 8 grey pixels, baseline: two blocks, the second darker."""
+def jpeg(progressive):
+    """16 x 8 grey pixels: two blocks, the second darker."""
     def segment(marker, content):
         return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
-    dc = bytes([0, 2] + [0] * 14) + bytes([0, 5])  # codes 00, 01: lengths 0 and 5
-    ac = bytes([0, 1] + [0] * 14) + bytes([0])     # code 00: the block's end
-    bits = "01" + "10100" + "00" + "01" + "01011" + "00"
-    bits += "1" * (-len(bits) % 8)
-    return (b"\xff\xd8" + segment(0xDB, b"\0" + bytes([8] * 64)) +
-            segment(0xC0, struct.pack(">BHHB", 8, 8, 16, 1) + b"\1\x11\0") +
-            segment(0xC4, b"\0" + dc) + segment(0xC4, b"\x10" + ac) +
-            segment(0xDA, b"\1\1\0\0\x3f\0") + int(bits, 2).to_bytes(len(bits) // 8, "big") +
-            b"\xff\xd9")
+
+    def scan(first, last, bits):
+        bits += "1" * (-len(bits) % 8)
+        return (segment(0xDA, bytes([1, 1, 0, first, last, 0])) +
+                int(bits, 2).to_bytes(len(bits) // 8, "big"))
+
+    dc = segment(0xC4, b"\0" + bytes([0, 2] + [0] * 14) + bytes([0, 5]))  # 00, 01: length 0, 5
+    ac = segment(0xC4, b"\x10" + bytes([0, 1] + [0] * 14) + bytes([0]))   # 00: the block's end
+    start = (b"\xff\xd8" + segment(0xDB, b"\0" + bytes([8] * 64)) +
+             segment(0xC2 if progressive else 0xC0, struct.pack(">BHHB", 8, 8, 16, 1) + b"\1\x11\0"))
+    left, right, end = "01" + "10100", "01" + "01011", "00"
+    if progressive:
+        scans = dc + scan(0, 0, left + right) + ac + scan(1, 63, end + end)
+    else:
+        scans = dc + ac + scan(0, 63, left + end + right + end)
+    return start + scans + b"\xff\xd9"
 
 
-write("image/good.jpg", jpeg())
+write("image/good.jpg", jpeg(progressive=False))
+write("image/good_progressive.jpg", jpeg(progressive=True))
 
 # The configuration that the costs below are known of, from the public implementation.
 CONFIG = {"blocks": 5, "step_mode": "lin_grow", "step": 1, "base": 1, "classes": 100}
