@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/app.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <exception>
 #include <iostream>

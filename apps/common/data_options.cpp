@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/data_options.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -176,5 +177,7 @@ double parse_quantity(const std::string& text, const std::string& option) {
   }
   return value * unit;
 }
+
+bool DataOptions::dataset_given() const { return dataset_option_->count() > 0; }
 
 }  // namespace msd

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -10,6 +9,11 @@
 #include "data/dataset.h"
 #include "data/split.h"
 #include "engine/runtime.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace msd {
 
@@ -37,7 +41,7 @@ class DataOptions {
   Split split(const Dataset& data) const;
 
   const std::string& dataset() const { return dataset_; }
-  bool dataset_given() const { return dataset_option_->count() > 0; }
+  bool dataset_given() const;
   /// Classes of the data set that --dataset names, where its name alone tells them.
   std::optional<std::int64_t> classes_of_name() const;
   /// Takes over what a run stored, where the command line does not say otherwise.

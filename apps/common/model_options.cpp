@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/model_options.h"
 
+#include <CLI/CLI.hpp>
 #include <charconv>
 
 #include "kernels/error.h"
@@ -123,5 +124,7 @@ MsdnetConfig ModelOptions::resolve(const std::optional<MsdnetConfig>& base,
   config.check();
   return config;
 }
+
+bool ModelOptions::preset_given() const { return preset_option_->count() > 0; }
 
 }  // namespace msd

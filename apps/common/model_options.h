@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "models/config_inference.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace msd {
 
@@ -21,7 +25,7 @@ class ModelOptions {
   /// ConfigError for a configuration that cannot be built.
   MsdnetConfig resolve(const std::optional<MsdnetConfig>& base,
                        std::optional<std::int64_t> dataset_classes) const;
-  bool preset_given() const { return preset_option_->count() > 0; }
+  bool preset_given() const;
   /// The fields that the command line names.
   ConfigHints hints() const;
   /// --image-size, where the command line has it.

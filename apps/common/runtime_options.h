@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <CLI/CLI.hpp>
-#include <iostream>
 #include <memory>
 #include <string>
 
 #include "engine/runtime.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
 
 namespace msd {
 
@@ -16,35 +19,11 @@ struct RuntimeOptions {
   std::string device = "cpu";
   std::string algorithms = "default";
 
-  void add_to(CLI::App& app) {
-    app.add_option("--threads", threads, "CPU threads; 0: one a core")
-        ->check(CLI::Range(0, 4096))
-        ->capture_default_str()
-        ->group("Execution");
-    app.add_option("--device", device, "cpu, cuda or cuda:INDEX")
-        ->capture_default_str()
-        ->group("Execution");
-    algorithms_given_ =
-        app.add_option("--algorithms", algorithms,
-                       "on a GPU: default, fastest (measured once), deterministic, or "
-                       "OP=NAME,... of handwritten, cudnn, cublaslt, where they can")
-            ->capture_default_str()
-            ->group("Execution");
-    program_ = app.get_name();
-  }
+  void add_to(CLI::App& app);
 
-  std::unique_ptr<Runtime> make() const {
-    auto runtime = std::make_unique<Runtime>(threads, parse_device(device));
-    apply(*runtime);
-    return runtime;
-  }
+  std::unique_ptr<Runtime> make() const;
   /// Sets --algorithms up on a runtime; throws ConfigError where it can't be obeyed.
-  void apply(Runtime& runtime) const {
-    if (algorithms_given_ == nullptr || algorithms_given_->count() == 0) return;
-    runtime.set_algorithms(algorithms, [program = program_](const std::string& warning) {
-      std::cerr << program << ": warning: " << warning << '\n';
-    });
-  }
+  void apply(Runtime& runtime) const;
 
  private:
   const CLI::Option* algorithms_given_ = nullptr;

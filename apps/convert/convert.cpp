@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/convert/convert.h"
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <optional>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/convert/convert_options.h"
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <map>
 
@@ -103,5 +104,7 @@ void ConvertOptions::check_usage() {
     refuse_without_effect(*app_, {"--dataset"}, context);
   }
 }
+
+bool ConvertOptions::given(const char* option) const { return app_->count(option) > 0; }
 
 }  // namespace msd

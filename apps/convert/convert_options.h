@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace msd {
 
@@ -20,7 +23,7 @@ class ConvertOptions {
 
   /// By the output's name, or --to.
   ConvertTarget target() const { return target_; }
-  bool given(const char* option) const { return app_->count(option) > 0; }
+  bool given(const char* option) const;
 
   std::string input, output;
   ModelOptions model;

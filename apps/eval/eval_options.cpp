@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/eval/eval_options.h"
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 
 #include "apps/common/usage.h"
@@ -82,5 +83,7 @@ std::string EvalOptions::thresholds_path() const {
   if (!thresholds_.empty()) return thresholds_;
   return (std::filesystem::path(weights).parent_path() / "thresholds.json").string();
 }
+
+bool EvalOptions::split_given() const { return app_->count("--split") > 0; }
 
 }  // namespace msd

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 
@@ -11,6 +10,10 @@
 #include "apps/common/runtime_options.h"
 #include "apps/eval/report.h"
 
+namespace CLI {
+class App;
+}  // namespace CLI
+
 namespace msd {
 
 /// The command line of msd-eval.
@@ -19,7 +22,7 @@ class EvalOptions {
   void add_to(CLI::App& app);
 
   ReportFormat format() const;
-  bool split_given() const { return app_->count("--split") > 0; }
+  bool split_given() const;
   /// Where the thresholds go: beside the weights unless told otherwise.
   std::string thresholds_path() const;
 

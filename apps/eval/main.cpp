@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // msd-eval: accuracy and cost of a network's exits, anytime or under a budget.
+#include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "apps/common/app.h"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "apps/infer/infer_options.h"
 
+#include <CLI/CLI.hpp>
+
 #include "apps/common/usage.h"
 
 namespace msd {
@@ -123,5 +125,7 @@ void InferOptions::check_usage() const {
 bool InferOptions::from_dataset() const {
   return given("--dataset") || given("--part") || given("--data") || given("--split");
 }
+
+bool InferOptions::given(const char* option) const { return app_->count(option) > 0; }
 
 }  // namespace msd

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,6 +11,10 @@
 #include "apps/common/runtime_options.h"
 #include "kernels/view.h"
 
+namespace CLI {
+class App;
+}  // namespace CLI
+
 namespace msd {
 
 /// The command line of msd-infer.
@@ -19,7 +22,7 @@ class InferOptions {
  public:
   void add_to(CLI::App& app);
 
-  bool given(const char* option) const { return app_->count(option) > 0; }
+  bool given(const char* option) const;
   /// True where the images are those of a data set.
   bool from_dataset() const;
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // msd-infer: classifies images, leaving the network as early as the exit rule allows.
+#include <CLI/CLI.hpp>
+
 #include "apps/common/app.h"
 #include "apps/infer/infer.h"
 

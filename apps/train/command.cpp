@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/train/command.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <initializer_list>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
 
@@ -11,6 +10,10 @@
 #include "apps/train/run_folder.h"
 #include "apps/train/trainer.h"
 #include "apps/train/training_options.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace msd {
 

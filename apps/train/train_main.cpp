@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <CLI/CLI.hpp>
+
 #include "apps/common/app.h"
 #include "apps/train/command.h"
 

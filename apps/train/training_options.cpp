@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/train/training_options.h"
 
+#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,6 +12,10 @@
 #include "engine/schedule.h"
 #include "models/network.h"
 #include "models/state_dict.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
 
 namespace msd {
 
