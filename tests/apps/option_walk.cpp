@@ -68,8 +68,14 @@ OptionRow raises(const std::string& option,
                  const Arguments& without, const Arguments& with) {
   return {option, [=]() -> testing::AssertionResult {
             if (!gives(with, option)) return testing::AssertionFailure() << "not given";
-            const std::int64_t before = measure(without), after = measure(with);
-            if (after >= before + by) return testing::AssertionSuccess();
+            // A sampled peak is too low where the sampler had to wait for a core.
+            constexpr int kRuns = 5;
+            std::int64_t before = 0, after = 0;
+            for (int run = 0; run < kRuns; ++run) {
+              before = std::max(before, measure(without));
+              after = std::max(after, measure(with));
+              if (after >= before + by) return testing::AssertionSuccess();
+            }
             return testing::AssertionFailure() << before << " without it, " << after << " with it";
           }};
 }
