@@ -9,9 +9,9 @@
 // Deterministic and batch-invariant: K in one order, whatever n and the place in the batch.
 // Launch: blocks of 128 threads, a tile of 128 rows x 8, 16 or 32 channels of dx (64 x 64 from 33
 //   channels on); one launch for up to 8 problems whose tiles are alike.
-// Bytes: dy once a channel tile (taps and phases again from L1/L2), w once a row tile, dx once
-//   (read and written with accumulate). FLOPs: 2*rows of dy*cout*taps*cin, three times as many
-//   tensor-core ones for f32. Never ran on a GPU yet.
+// Bytes: dy once a channel tile (with a stride, other taps and phases again from L2), w once a row
+//   tile, dx once (read and written with accumulate). FLOPs: 2*rows of dy*cout*taps*cin, three
+//   times as many tensor-core ones for f32. Never ran on a GPU yet.
 #include "kernels/cuda/by_algorithm.h"
 #include "kernels/cuda/group.cuh"
 #include "kernels/cuda/implicit_gemm.cuh"

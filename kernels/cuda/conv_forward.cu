@@ -9,11 +9,10 @@
 // Deterministic and batch-invariant: K in one order, whatever n and the place in the batch.
 // Launch: blocks of 128 threads, a tile of 128 rows x 8, 16 or 32 channels (64 x 64 from 33
 //   channels on); one launch for up to 8 problems whose tiles are alike.
-// Bytes: x once a channel tile (taps again from L1/L2), w once a row tile, y once; with statistics
-// 8
-//   for the 128 or 64 rows of a tile and channel, which spare batchnorm_forward a pass over y.
-//   FLOPs: 2*rows*cout*taps*cin, three times as many tensor-core ones for f32. Never ran on a GPU
-//   yet.
+// Bytes: x once a channel tile (with a stride, other taps again from L2), w once a row tile, y
+//   once; with statistics 8 for the 128 or 64 rows of a tile and channel, which spare
+//   batchnorm_forward a pass over y. FLOPs: 2*rows*cout*taps*cin, three times as many tensor-core
+//   ones for f32. Never ran on a GPU yet.
 #include "kernels/cuda/by_algorithm.h"
 #include "kernels/cuda/group.cuh"
 #include "kernels/cuda/implicit_gemm.cuh"

@@ -4,10 +4,15 @@
 //   in shared memory.
 // A block of 4 warps makes a tile of kRows target rows of one phase by kChannels output channels. K
 //   goes by in slices of 64 bytes a row (16 floats, 32 bf16) of one tap, kStages of them in flight;
-//   pixels outside the image, channels past the last and rows past the last arrive as zeros.
+//   pixels outside the image, channels past the last and rows past the last count as zeros.
 //   Everything up to the multiplication is the same bytes for float and bf16: ldmatrix takes
 //   16-byte rows of both.
-// Accumulation: float, K in one order, whatever n and the place in the batch.
+// Rows of the source: where it is as large as the target (stride 1), the tile's pixels and those
+//   that the taps reach beside them come once for all taps, a halo; else they are gathered again
+//   for each tap. A 3x3 kernel so reads the tile's bytes 1.1 to 2.8 times (8 to 56 wide) instead
+//   of 9 times, from L2: copies of 16 bytes pass L1 by.
+// Accumulation: float, K in one order (taps of a slice of channels one after another with a halo,
+//   slices of a tap without), whatever n and the place in the batch.
 // Statistics, where wanted (statistics_parts.h): each warp's moments of its 32 or 16 rows, as they
 //   are stored, by shuffles; the four warps' put together in their order. A function of the tile
 //   alone.
@@ -24,21 +29,40 @@
 namespace msd::cuda {
 namespace {
 
+constexpr int kSliceBytes = 64;
+constexpr int kSliceChunks = kSliceBytes / kChunkBytes;
+template <typename T>
+constexpr int kSliceElems = kSliceBytes / static_cast<int>(sizeof(T));
+/// 8 rows 80 bytes apart lie in different banks for ldmatrix.
+constexpr int kRowChunks = kSliceChunks + 1;
+constexpr int kStepBytes = 32;  // of K, that one matrix instruction takes
+/// Pixels beside the tile's own that a halo has room for: a 3x3 kernel's on images 56 wide.
+constexpr int kHaloReach = 2 * (56 + 1);
+
 /// The tile of a block: 16*kRowTiles rows of each of 4 warps, 8*kChannelTiles channels.
 template <int kRowTiles_, int kChannelTiles_>
 struct GemmTile {
   static constexpr int kRowTiles = kRowTiles_, kChannelTiles = kChannelTiles_;
   static constexpr int kThreads = 128, kWarps = kThreads / kWarpSize;
-  static constexpr int kRows = kWarps * 16 * kRowTiles, kChannels = 8 * kChannelTiles;
-  static constexpr int kStages = 3;
+  static constexpr int kWarpRows = 16 * kRowTiles;
+  static constexpr int kRows = kWarps * kWarpRows, kChannels = 8 * kChannelTiles;
   static_assert(StatisticsParts::rows_of_part(kChannels) == kRows);
-};
 
-constexpr int kSliceBytes = 64;
-constexpr int kSliceChunks = kSliceBytes / kChunkBytes;
-/// 8 rows 80 bytes apart lie in different banks for ldmatrix.
-constexpr int kRowChunks = kSliceChunks + 1;
-constexpr int kStepBytes = 32;  // of K, that one matrix instruction takes
+  // Chunks of shared memory: kStages slices of gathered rows or two of halos, and kStages of
+  // channels. Behind the last row there is no gap.
+  static constexpr int kStages = 3;
+  static constexpr int kGathered = kRows * kRowChunks;
+  static constexpr int kHalo = (kRows + kHaloReach) * kRowChunks;
+  static constexpr int kSource =
+      (kStages * kGathered > 2 * kHalo ? kStages * kGathered : 2 * kHalo) - 1;
+  static constexpr int kChannelsSlice = kChannels * kRowChunks;
+  static constexpr int kAllChannels = kStages * kChannelsSlice - 1;
+
+  /// The row of this lane's row addresses for ldmatrix in its warp's m-th 16 rows.
+  MSD_DEVICE static int lane_row(int m) {
+    return static_cast<int>(threadIdx.x) / kWarpSize * kWarpRows + m * 16 + lane_index() % 16;
+  }
+};
 
 /// One axis of a phase: target positions first, first + step, ...; the source's coordinate under
 /// position p and tap t is source + p*source_step + t.
@@ -65,6 +89,7 @@ struct PhaseAxis {
       weight_step = -p.stride;
     }
   }
+  MSD_DEVICE int weight_of(int tap) const { return weight_tap + tap * weight_step; }
 };
 
 /// The target's positions of one phase; rows are those of all images.
@@ -84,30 +109,49 @@ struct Phase {
 struct SlicePosition {
   int tap_y = 0, tap_x = 0, channel = 0;  // the slice's first
 
-  template <typename T, ConvPass kPass>
-  MSD_DEVICE void advance(const GemmProblem<T, kPass>& p, const Phase& phase) {
-    channel += kSliceBytes / static_cast<int>(sizeof(T));
-    if (channel < p.ins) return;
-    channel = 0;
-    if (++tap_x < phase.x.taps) return;
+  /// The next tap, and true; or the first again.
+  MSD_DEVICE bool next_tap(const Phase& phase) {
+    if (++tap_x < phase.x.taps) return true;
     tap_x = 0;
-    ++tap_y;
+    if (++tap_y < phase.y.taps) return true;
+    tap_y = 0;
+    return false;
+  }
+  /// The next channels, and true; or the first again.
+  template <typename T, ConvPass kPass>
+  MSD_DEVICE bool next_channels(const GemmProblem<T, kPass>& p) {
+    channel += kSliceElems<T>;
+    if (channel < p.ins) return true;
+    channel = 0;
+    return false;
   }
 };
 
-/// What one thread brings to a tile: chunk threadIdx % 4 of every 32nd row.
+/// What one thread copies of every slice: one chunk of rows first, first + kStep, ...
+template <typename T, typename Tile>
+struct ThreadChunk {
+  static constexpr int kStep = Tile::kThreads / kSliceChunks;
+  int chunk = static_cast<int>(threadIdx.x) % kSliceChunks;
+  int first = static_cast<int>(threadIdx.x) / kSliceChunks;
+
+  MSD_DEVICE int channel(const SlicePosition& at) const {
+    return at.channel + chunk * (kChunkBytes / static_cast<int>(sizeof(T)));
+  }
+};
+
+// The two ways of the source's rows. load() starts the copies of the slice at a position into
+// `stage`; row() is where this lane finds its row for ldmatrix in its warp's m-th 16 rows;
+// advance() is the order of K.
+
+/// The rows of every slice gathered one by one.
 template <typename T, typename Tile, ConvPass kPass>
-class TileLoader {
+class GatheredRows {
  public:
-  MSD_DEVICE TileLoader(const GemmProblem<T, kPass>& p, const Phase& phase, std::int64_t first_row,
-                        int first_channel)
-      : p_(p),
-        phase_(phase),
-        chunk_(static_cast<int>(threadIdx.x) % kSliceChunks),
-        row_(static_cast<int>(threadIdx.x) / kSliceChunks),
-        first_channel_(first_channel) {
+  MSD_DEVICE GatheredRows(const GemmProblem<T, kPass>& p, const Phase& phase,
+                          std::int64_t first_row, Chunk* shared)
+      : p_(p), shared_(shared) {
     MSD_UNROLL for (int i = 0; i < kRowsEach; ++i) {
-      const std::int64_t row = first_row + row_ + i * kRowStep;
+      const std::int64_t row = first_row + mine_.first + i * mine_.kStep;
       image_[i] = p.source;
       y_[i] = x_[i] = kOutside;
       if (row >= phase.rows) continue;
@@ -119,62 +163,147 @@ class TileLoader {
     }
   }
 
-  /// Starts the copies of the slice at the loader's position and moves on to the next.
-  MSD_DEVICE void load(Chunk* rows, Chunk* channels) {
-    constexpr int kChunkElems = kChunkBytes / static_cast<int>(sizeof(T));
-    const int channel = position_.channel + chunk_ * kChunkElems;
-    const int bytes = chunk_bytes<T>(p_.ins - channel);
+  MSD_DEVICE void load(const SlicePosition& at, int stage) {
+    const int channel = mine_.channel(at), bytes = chunk_bytes<T>(p_.ins - channel);
+    Chunk* const to = shared_ + stage * Tile::kGathered + mine_.chunk;
     MSD_UNROLL for (int i = 0; i < kRowsEach; ++i) {
-      const int y = y_[i] + position_.tap_y, x = x_[i] + position_.tap_x;
+      const int y = y_[i] + at.tap_y, x = x_[i] + at.tap_x;
       const bool inside = y >= 0 && y < p_.source_h && x >= 0 && x < p_.source_w && bytes > 0;
       const T* from =
           inside ? image_[i] + (std::int64_t{y} * p_.source_w + x) * p_.source_pitch + channel
                  : p_.source;
-      copy_chunk(rows + (row_ + i * kRowStep) * kRowChunks + chunk_, from, inside ? bytes : 0,
+      copy_chunk(to + (mine_.first + i * mine_.kStep) * kRowChunks, from, inside ? bytes : 0,
                  p_.copy_bytes);
     }
-    const int tap =
-        weight_tap(phase_.y, position_.tap_y) * p_.kernel + weight_tap(phase_.x, position_.tap_x);
-    for (int row = row_; row < Tile::kChannels; row += kRowStep) {
-      const int out = first_channel_ + row;
-      const bool live = out < p_.outs && channel < p_.weight_row_elems;
-      const T* from =
-          live ? p_.weight + (std::int64_t{tap} * p_.outs + out) * p_.weight_row_elems + channel
-               : p_.weight;
-      copy_async<kChunkBytes>(channels + row * kRowChunks + chunk_, from, live);
-    }
-    position_.advance(p_, phase_);
+  }
+
+  MSD_DEVICE const Chunk* row(const SlicePosition&, int stage, int m) const {
+    return shared_ + stage * Tile::kGathered + Tile::lane_row(m) * kRowChunks;
+  }
+
+  MSD_DEVICE static void advance(SlicePosition& at, const GemmProblem<T, kPass>& p,
+                                 const Phase& phase) {
+    if (!at.next_channels(p)) at.next_tap(phase);
   }
 
  private:
-  static constexpr int kRowStep = Tile::kThreads / kSliceChunks;
-  static constexpr int kRowsEach = Tile::kRows / kRowStep;
+  static constexpr int kRowsEach = Tile::kRows / ThreadChunk<T, Tile>::kStep;
   static constexpr int kOutside = -0x40000000;  // no tap brings it into the image
 
-  MSD_DEVICE static int weight_tap(const PhaseAxis& axis, int tap) {
-    return axis.weight_tap + tap * axis.weight_step;
-  }
-
   const GemmProblem<T, kPass>& p_;
-  const Phase& phase_;
-  int chunk_, row_, first_channel_;
-  SlicePosition position_;
+  Chunk* const shared_;
+  const ThreadChunk<T, Tile> mine_;
   const T* image_[kRowsEach];        // of each row
   int y_[kRowsEach], x_[kRowsEach];  // the pixel under tap 0, 0
 };
+
+/// Where source and target are pixel for pixel alike, row r of the target reads at tap (y, x) the
+/// source's pixel r + y*width + x from the one under tap 0, 0, in the row above it or the image
+/// before: of the tile's rows all taps are one run of pixels. One at a time of two buffers is that
+/// run's slice of channels, the other receives the next.
+template <typename T, typename Tile, ConvPass kPass>
+class HaloRows {
+ public:
+  MSD_DEVICE static bool fits(const GemmProblem<T, kPass>& p) {
+    return p.stride == 1 && p.kernel > 1 && p.kernel == 2 * p.padding + 1 &&
+           p.kernel * p.kernel <= 32 && reach(p) <= kHaloReach;
+  }
+
+  /// zeros: kSliceChunks of them, for what lies outside the image.
+  MSD_DEVICE HaloRows(const GemmProblem<T, kPass>& p, const Phase& phase, std::int64_t first_row,
+                      Chunk* shared, Chunk* zeros)
+      : p_(p),
+        first_pixel_(first_row + std::int64_t{phase.y.source} * p.source_w + phase.x.source),
+        shared_(shared),
+        zeros_(zeros) {
+    if (threadIdx.x < kSliceChunks) zeros[threadIdx.x] = Chunk{};
+    MSD_UNROLL for (int m = 0; m < Tile::kRowTiles; ++m) {
+      inside_[m] = 0;
+      const std::int64_t row = first_row + Tile::lane_row(m);
+      if (row >= phase.rows) continue;
+      const int position = static_cast<int>(row % phase.image_positions());
+      const int y = position / p.source_w + phase.y.source;
+      const int x = position % p.source_w + phase.x.source;
+      for (int tap = 0; tap < p.kernel * p.kernel; ++tap) {
+        const int tap_y = y + tap / p.kernel, tap_x = x + tap % p.kernel;
+        const bool inside = tap_y >= 0 && tap_y < p.source_h && tap_x >= 0 && tap_x < p.source_w;
+        inside_[m] |= static_cast<std::uint32_t>(inside) << tap;
+      }
+    }
+  }
+
+  MSD_DEVICE void load(const SlicePosition& at, int) {
+    if (at.tap_y != 0 || at.tap_x != 0) return;
+    const int channel = mine_.channel(at), bytes = chunk_bytes<T>(p_.ins - channel);
+    const std::int64_t pixels = p_.n * p_.source_h * p_.source_w;
+    Chunk* const to = halo(at) + mine_.chunk;
+    for (int i = mine_.first; i < Tile::kRows + reach(p_); i += mine_.kStep) {
+      const std::int64_t pixel = first_pixel_ + i;
+      const bool live = pixel >= 0 && pixel < pixels && bytes > 0;
+      const T* from = live ? p_.source + pixel * p_.source_pitch + channel : p_.source;
+      copy_chunk(to + i * kRowChunks, from, live ? bytes : 0, p_.copy_bytes);
+    }
+  }
+
+  MSD_DEVICE const Chunk* row(const SlicePosition& at, int, int m) const {
+    if ((inside_[m] >> (at.tap_y * p_.kernel + at.tap_x) & 1) == 0) return zeros_;
+    return halo(at) + (Tile::lane_row(m) + at.tap_y * p_.source_w + at.tap_x) * kRowChunks;
+  }
+
+  MSD_DEVICE static void advance(SlicePosition& at, const GemmProblem<T, kPass>& p,
+                                 const Phase& phase) {
+    if (!at.next_tap(phase)) at.next_channels(p);
+  }
+
+ private:
+  /// From the pixel under the first tap to that under the last.
+  MSD_DEVICE static int reach(const GemmProblem<T, kPass>& p) {
+    return (p.kernel - 1) * (p.source_w + 1);
+  }
+  MSD_DEVICE Chunk* halo(const SlicePosition& at) const {
+    return shared_ + at.channel / kSliceElems<T> % 2 * Tile::kHalo;
+  }
+
+  const GemmProblem<T, kPass>& p_;
+  const std::int64_t first_pixel_;  // under tap 0, 0 of the tile's first row
+  Chunk* const shared_;
+  const Chunk* const zeros_;
+  const ThreadChunk<T, Tile> mine_;
+  std::uint32_t inside_[Tile::kRowTiles];  // of this lane's rows, a bit a tap
+};
+
+/// Starts the copies of the weights of a slice: a row for each of the tile's channels.
+template <typename Tile, typename T, ConvPass kPass>
+MSD_DEVICE void load_channels(const GemmProblem<T, kPass>& p, const Phase& phase, int first_channel,
+                              const SlicePosition& at, Chunk* channels) {
+  const ThreadChunk<T, Tile> mine;
+  const int channel = mine.channel(at);
+  const int tap = phase.y.weight_of(at.tap_y) * p.kernel + phase.x.weight_of(at.tap_x);
+  for (int row = mine.first; row < Tile::kChannels; row += mine.kStep) {
+    const int out = first_channel + row;
+    const bool live = out < p.outs && channel < p.weight_row_elems;
+    const T* from =
+        live ? p.weight + (std::int64_t{tap} * p.outs + out) * p.weight_row_elems + channel
+             : p.weight;
+    copy_async<kChunkBytes>(channels + row * kRowChunks + mine.chunk, from, live);
+  }
+}
 
 /// One warp's sums over the tile.
 template <MathMode kMode, typename Tile>
 class WarpTile {
  public:
-  /// Adds the products of a slice, of which the first `bytes` of each row count.
-  MSD_DEVICE void add(const Chunk* rows, const Chunk* channels, int bytes) {
+  /// Adds the products of a slice, of which the first `bytes` of each row count. row_of(m): this
+  /// lane's row for ldmatrix in its warp's m-th 16 rows.
+  template <typename RowOf>
+  MSD_DEVICE void add(RowOf row_of, const Chunk* channels, int bytes) {
     const int lane = lane_index();
-    const Chunk* mine = rows + (first_row() + lane % 16) * kRowChunks;
+    const Chunk* rows[Tile::kRowTiles];
+    MSD_UNROLL for (int m = 0; m < Tile::kRowTiles; ++m) rows[m] = row_of(m) + lane / 16;
     for (int step = 0; step * kStepBytes < bytes; ++step) {
       std::uint32_t a[Tile::kRowTiles][4];
       MSD_UNROLL for (int m = 0; m < Tile::kRowTiles; ++m) {
-        load_matrix_x4(a[m], mine + m * 16 * kRowChunks + 2 * step + lane / 16);
+        load_matrix_x4(a[m], rows[m] + 2 * step);
       }
       MSD_UNROLL for (int n = 0; n < Tile::kChannelTiles; n += 2) {
         std::uint32_t b[4];  // halves of K of channel tile n, then of the next
@@ -257,39 +386,52 @@ class WarpTile {
     }
   }
 
-  static constexpr int kWarpRows = 16 * Tile::kRowTiles;
-
  private:
   MSD_DEVICE static int first_row() {
-    return static_cast<int>(threadIdx.x) / kWarpSize * kWarpRows;
+    return static_cast<int>(threadIdx.x) / kWarpSize * Tile::kWarpRows;
   }
   float sums_[Tile::kRowTiles][Tile::kChannelTiles][4] = {};
 };
+
+/// The block's tile of sums over all of K, from rows that come as Rows says.
+template <MathMode kMode, typename Tile, typename Rows, typename T, ConvPass kPass>
+MSD_DEVICE WarpTile<kMode, Tile> sums_over(Rows rows, const GemmProblem<T, kPass>& p,
+                                           const Phase& phase, int first_channel, Chunk* channels) {
+  WarpTile<kMode, Tile> sums;
+  SlicePosition loading, adding;
+  const int slices = phase.y.taps * phase.x.taps * ((p.ins + kSliceElems<T> - 1) / kSliceElems<T>);
+  for_each_slice<Tile::kStages>(
+      slices,
+      [&](int stage) {
+        rows.load(loading, stage);
+        load_channels<Tile>(p, phase, first_channel, loading,
+                            channels + stage * Tile::kChannelsSlice);
+        Rows::advance(loading, p, phase);
+      },
+      [&](int stage) {
+        const int left = (p.ins - adding.channel) * static_cast<int>(sizeof(T));
+        sums.add([&](int m) { return rows.row(adding, stage, m); },
+                 channels + stage * Tile::kChannelsSlice, left < kSliceBytes ? left : kSliceBytes);
+        Rows::advance(adding, p, phase);
+      });
+  return sums;
+}
 
 /// The block's tile of sums: of the phase's rows from first_row and channels from first_channel.
 template <MathMode kMode, typename Tile, typename T, ConvPass kPass>
 MSD_DEVICE WarpTile<kMode, Tile> tile_of_sums(const GemmProblem<T, kPass>& p, const Phase& phase,
                                               std::int64_t first_row, int first_channel) {
-  constexpr int kRowsStage = Tile::kRows * kRowChunks;
-  constexpr int kChannelsStage = Tile::kChannels * kRowChunks;
-  // Behind the last row there is no gap.
-  MSD_SHARED(Chunk, rows, Tile::kStages * kRowsStage - 1);
-  MSD_SHARED(Chunk, channels, Tile::kStages * kChannelsStage - 1);
-  TileLoader<T, Tile, kPass> loader(p, phase, first_row, first_channel);
-  WarpTile<kMode, Tile> sums;
-  constexpr int kSliceElems = kSliceBytes / static_cast<int>(sizeof(T));
-  const int slices = phase.y.taps * phase.x.taps * ((p.ins + kSliceElems - 1) / kSliceElems);
-  SlicePosition position;
-  for_each_slice<Tile::kStages>(
-      slices,
-      [&](int stage) { loader.load(rows + stage * kRowsStage, channels + stage * kChannelsStage); },
-      [&](int stage) {
-        const int left = (p.ins - position.channel) * static_cast<int>(sizeof(T));
-        sums.add(rows + stage * kRowsStage, channels + stage * kChannelsStage,
-                 left < kSliceBytes ? left : kSliceBytes);
-        position.advance(p, phase);
-      });
-  return sums;
+  MSD_SHARED(Chunk, source, Tile::kSource);
+  MSD_SHARED(Chunk, channels, Tile::kAllChannels);
+  MSD_SHARED(Chunk, zeros, kSliceChunks);
+  using Halo = HaloRows<T, Tile, kPass>;
+  using Gathered = GatheredRows<T, Tile, kPass>;
+  if (Halo::fits(p)) {
+    return sums_over<kMode, Tile>(Halo(p, phase, first_row, source, zeros), p, phase, first_channel,
+                                  channels);
+  }
+  return sums_over<kMode, Tile>(Gathered(p, phase, first_row, source), p, phase, first_channel,
+                                channels);
 }
 
 template <typename Tile, typename T, ConvPass kPass>
@@ -309,7 +451,7 @@ std::int64_t blocks(const GemmProblem<T, kPass>& p) {
 template <MathMode kMode, typename Tile, typename T, ConvPass kPass>
 MSD_DEVICE void leave_part(const GemmProblem<T, kPass>& p, const WarpTile<kMode, Tile>& sums,
                            int rows, std::int64_t part, int first_channel) {
-  constexpr int kWarpRows = WarpTile<kMode, Tile>::kWarpRows;
+  constexpr int kWarpRows = Tile::kWarpRows;
   MSD_SHARED(float, means, Tile::kWarps* Tile::kChannels);
   MSD_SHARED(float, squares, Tile::kWarps* Tile::kChannels);
   const auto rows_of = [&](int warp) {

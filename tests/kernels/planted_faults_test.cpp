@@ -202,45 +202,62 @@ TEST(PlantedFaults, BatchnormInference) {
   });
 }
 
-// Four slices of K or more, so that every stage is used again; the four tiles; whole and odd
-// copies.
-TEST(PlantedFaults, ConvForward) {
-  for (const std::int64_t cout : {6, 12, 24, 40}) {
-    const ConvGeometry g{20, cout, 3, 1, 1};
-    Operand<float> x(1, 12, 13, g.cin, {cout == 12 ? 1 : 0, 0}), y(1, 12, 13, cout);
-    Operand<float> weight = Operand<float>::vector(g.weight_elems());
-    Operand<float> packed = Operand<float>::vector(conv_packed_elems(g, ConvPass::forward));
-    Operand<float> memory = Operand<float>::vector(batch_statistics_bytes(y.view()) / 4);
-    BatchStatistics statistics{memory.data(), 4 * memory.elems(), {}};
-    x.random(1), weight.random(2);
-    inspect([&](ExecutionContext& context, Outputs& out) {
-      packed.poison(), y.poison(), memory.poison();
-      const ConvPackArgs pack{weight.data(), packed.data(), g, ConvPass::forward, DType::f32};
-      conv_pack(context, {&pack, 1});
+/// A convolution with operands of its own.
+struct Convolution {
+  Convolution(const ConvGeometry& geometry, ConvPass pass_, std::int64_t h, std::int64_t w, Gap gap)
+      : g(geometry),
+        pass(pass_),
+        forward(pass == ConvPass::forward),
+        x(1, h, w, g.cin, forward ? gap : Gap{}),
+        y(1, g.out_size(h), g.out_size(w), g.cout, forward ? Gap{} : gap),
+        weight(Operand<float>::vector(g.weight_elems())),
+        packed(Operand<float>::vector(conv_packed_elems(g, pass))),
+        memory(Operand<float>::vector(batch_statistics_bytes(y.view()) / 4)) {
+    (forward ? x : y).random(1), weight.random(2);
+  }
+
+  void run(ExecutionContext& context, Outputs& out, bool accumulate) {
+    packed.poison();
+    const ConvPackArgs pack{weight.data(), packed.data(), g, pass, DType::f32};
+    conv_pack(context, {&pack, 1});
+    out.keep("packed", packed);
+    if (forward) {
+      y.poison(), memory.poison();
+      BatchStatistics statistics{memory.data(), 4 * memory.elems(), {}};
       const ConvForwardArgs args{x.view(), packed.data(), nullptr, y.view(), g, false, &statistics};
       conv_forward(context, {&args, 1});
-      out.keep("packed", packed), out.keep("y", y), out.keep("statistics", memory);
-    });
-  }
-}
-
-// As above; with stride 2 the largest phase has 4 taps and the last block has rows.
-TEST(PlantedFaults, ConvBackwardData) {
-  for (const std::int64_t cin : {6, 12, 24, 40}) {
-    const ConvGeometry g{cin, 20, 3, cin == 6 || cin == 40 ? 2 : 1, 1};
-    Operand<float> dx(1, 12, 13, cin);
-    Operand<float> dy(1, g.out_size(12), g.out_size(13), g.cout, {cin == 12 ? 1 : 0, 0});
-    Operand<float> weight = Operand<float>::vector(g.weight_elems());
-    Operand<float> packed = Operand<float>::vector(conv_packed_elems(g, ConvPass::backward_data));
-    dy.random(1), weight.random(2);
-    inspect([&](ExecutionContext& context, Outputs& out) {
-      packed.poison(), dx.random(3);
-      const ConvPackArgs pack{weight.data(), packed.data(), g, ConvPass::backward_data, DType::f32};
-      conv_pack(context, {&pack, 1});
-      const ConvBackwardDataArgs args{dy.view(), packed.data(), dx.view(), g, cin == 24};
+      out.keep("y", y), out.keep("statistics", memory);
+    } else {
+      x.random(3);
+      const ConvBackwardDataArgs args{y.view(), packed.data(), x.view(), g, accumulate};
       conv_backward_data(context, {&args, 1});
-      out.keep("packed", packed), out.keep("dx", dx);
-    });
+      out.keep("dx", x);
+    }
+  }
+
+  ConvGeometry g;
+  ConvPass pass;
+  bool forward;
+  Operand<float> x, y, weight, packed, memory;
+};
+
+// With the largest halo and with gathered rows (the largest phase of a stride of 2 has 4 taps), of
+// both passes. Four slices of K or more, so that every stage is used again; the four tiles; whole
+// and odd copies; last blocks that have rows.
+TEST(PlantedFaults, ConvForwardAndBackwardData) {
+  for (const ConvPass pass : {ConvPass::forward, ConvPass::backward_data}) {
+    for (const std::int64_t channels : {6, 12, 24, 40}) {
+      const bool forward = pass == ConvPass::forward;
+      const std::int64_t cin = forward ? 20 : channels, cout = forward ? channels : 20;
+      const Gap gap{channels == 12 ? 1 : 0, 0};
+      Convolution halo({cin, cout, 3, 1, 1}, pass, 3, 56, gap);
+      Convolution gathered({cin, cout, 3, 2, 1}, pass, forward ? 24 : 12, 25, gap);
+      SCOPED_TRACE(message(forward ? "forward, " : "backward, ", channels));
+      inspect([&](ExecutionContext& context, Outputs& out) {
+        halo.run(context, out, channels == 24);
+        gathered.run(context, out, channels == 24);
+      });
+    }
   }
 }
 
