@@ -197,10 +197,10 @@ class GatheredRows {
   int y_[kRowsEach], x_[kRowsEach];  // the pixel under tap 0, 0
 };
 
-/// Where source and target are pixel for pixel alike, row r of the target reads at tap (y, x) the
-/// source's pixel r + y*width + x from the one under tap 0, 0, in the row above it or the image
-/// before: of the tile's rows all taps are one run of pixels. One at a time of two buffers is that
-/// run's slice of channels, the other receives the next.
+/// Where the target is as large as the source, its row r reads under tap (y, x) the source's pixel
+/// r + y*width + x, counted from the one under tap 0, 0 of row 0. So all taps of a tile's rows are
+/// one run of pixels; those beyond an image's edge count as zeros. A slice of the run's channels
+/// lies in one of two buffers while the other receives the next.
 template <typename T, typename Tile, ConvPass kPass>
 class HaloRows {
  public:
