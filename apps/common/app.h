@@ -4,9 +4,7 @@
 #include <functional>
 #include <string>
 
-namespace CLI {
-class App;
-}  // namespace CLI
+#include "apps/common/cli_forward.h"
 
 namespace msd {
 

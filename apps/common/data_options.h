@@ -6,14 +6,10 @@
 #include <optional>
 #include <string>
 
+#include "apps/common/cli_forward.h"
 #include "data/dataset.h"
 #include "data/split.h"
 #include "engine/runtime.h"
-
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
 
 namespace msd {
 

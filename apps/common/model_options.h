@@ -6,12 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/cli_forward.h"
 #include "models/config_inference.h"
-
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
 
 namespace msd {
 

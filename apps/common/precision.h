@@ -3,11 +3,8 @@
 
 #include <string>
 
+#include "apps/common/cli_forward.h"
 #include "engine/runtime.h"
-
-namespace CLI {
-class App;
-}  // namespace CLI
 
 namespace msd {
 

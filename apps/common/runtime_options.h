@@ -4,12 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "apps/common/cli_forward.h"
 #include "engine/runtime.h"
-
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
 
 namespace msd {
 

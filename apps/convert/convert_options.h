@@ -4,12 +4,9 @@
 #include <cstdint>
 #include <string>
 
+#include "apps/common/cli_forward.h"
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
-
-namespace CLI {
-class App;
-}  // namespace CLI
 
 namespace msd {
 

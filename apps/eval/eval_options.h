@@ -4,15 +4,12 @@
 #include <cstdint>
 #include <string>
 
+#include "apps/common/cli_forward.h"
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
 #include "apps/common/precision.h"
 #include "apps/common/runtime_options.h"
 #include "apps/eval/report.h"
-
-namespace CLI {
-class App;
-}  // namespace CLI
 
 namespace msd {
 

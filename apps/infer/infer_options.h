@@ -5,15 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/cli_forward.h"
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
 #include "apps/common/precision.h"
 #include "apps/common/runtime_options.h"
 #include "kernels/view.h"
-
-namespace CLI {
-class App;
-}  // namespace CLI
 
 namespace msd {
 

@@ -4,16 +4,13 @@
 #include <cstdint>
 #include <string>
 
+#include "apps/common/cli_forward.h"
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
 #include "apps/common/runtime_options.h"
 #include "apps/train/run_folder.h"
 #include "apps/train/trainer.h"
 #include "apps/train/training_options.h"
-
-namespace CLI {
-class App;
-}  // namespace CLI
 
 namespace msd {
 

@@ -6,16 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "apps/common/cli_forward.h"
 #include "apps/common/precision.h"
 #include "data/loader.h"
 #include "engine/optimizer.h"
 #include "engine/schedule.h"
 #include "models/network.h"
 #include "models/state_dict.h"
-
-namespace CLI {
-class App;
-}  // namespace CLI
 
 namespace msd {
 
