@@ -16,7 +16,7 @@
 
 #include "bench/cuda_bench.h"
 #include "kernels/error.h"
-#include "models/architecture.h"
+#include "models/network/architecture.h"
 
 namespace msd::bench {
 namespace {

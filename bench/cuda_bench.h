@@ -14,9 +14,9 @@
 #include <string>
 #include <utility>
 
-#include "kernels/cuda/algorithms.h"
-#include "kernels/cuda/check.h"
-#include "kernels/cuda/stream.h"
+#include "kernels/cuda/device/check.h"
+#include "kernels/cuda/device/stream.h"
+#include "kernels/libraries/algorithms.h"
 #include "kernels/ops.h"
 
 namespace msd::bench {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bench/cuda_bench.h"
-#include "kernels/cuda/device.h"
+#include "kernels/cuda/device/device.h"
 
 namespace msd::bench {
 namespace {

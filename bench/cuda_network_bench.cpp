@@ -4,9 +4,9 @@
 //   cuda/evaluate/<preset>/<batch>/<precision>: a PlanSession, all exits, a graph a stage
 //   cuda/exit1/<preset>/1/<precision>: the first stage alone
 // Five iterations, each many launches and one wait by the wall clock; the time is a launch's.
-// floor_ms: the least this GPU can take (models/floor.h, with the copy and matrix rates of this
-// run; the label says which product gave the latter); x_floor: measured by floor. Never ran on a
-// GPU yet.
+// floor_ms: the least this GPU can take (models/network/floor.h, with the copy and matrix rates of
+// this run; the label says which product gave the latter); x_floor: measured by floor. Never ran on
+// a GPU yet.
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -17,9 +17,9 @@
 #include "bench/floats.h"
 #include "engine/optimizer.h"
 #include "kernels/error.h"
-#include "models/floor.h"
-#include "models/plan.h"
-#include "models/training_step.h"
+#include "models/inference/plan.h"
+#include "models/network/floor.h"
+#include "models/training/training_step.h"
 
 namespace msd::bench {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "bench/bench_options.h"
-#include "kernels/cpu/op_table.h"
+#include "kernels/cpu/device/op_table.h"
 
 namespace {
 int threads = 1;

@@ -9,9 +9,9 @@
 #include "bench/bench_options.h"
 #include "engine/optimizer.h"
 #include "engine/random.h"
-#include "models/cost.h"
-#include "models/plan.h"
-#include "models/training_graph.h"
+#include "models/inference/plan.h"
+#include "models/network/cost.h"
+#include "models/training/training_graph.h"
 
 namespace msd {
 namespace {

@@ -15,7 +15,7 @@
 
 #include "bench/bench_options.h"
 #include "bench/floats.h"
-#include "kernels/cpu/op_table.h"
+#include "kernels/cpu/device/op_table.h"
 #include "kernels/error.h"
 
 namespace {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Finds cuDNN 9 and cuBLASLt for the plugin (kernels/cudnn) as MSD_CUDNN says, and sets
+# Finds cuDNN 9 and cuBLASLt for the plugin (kernels/libraries/cudnn) as MSD_CUDNN says, and sets
 # MSD_CUDNN_ENABLED. Header and library come from one root, so that they are of one version: the
 # first that has both among CUDNN_HOME (variable or environment), the toolkit, the nvidia wheels of
 # the python3 on PATH, /usr.

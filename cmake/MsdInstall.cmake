@@ -17,9 +17,10 @@ install(DIRECTORY kernels/contracts DESTINATION ${headers}/kernels FILES_MATCHIN
 install(FILES kernels/error.h kernels/op_list.inc kernels/ops.h kernels/view.h
         DESTINATION ${headers}/kernels)
 # What engine/runtime.h needs of a backend; the rest of it is private.
-install(FILES kernels/cpu/op_table.h kernels/cpu/thread_pool.h DESTINATION ${headers}/kernels/cpu)
-install(FILES kernels/cuda/context.h kernels/cuda/handle.h kernels/cuda/stream.h
-        DESTINATION ${headers}/kernels/cuda)
+install(FILES kernels/cpu/device/op_table.h kernels/cpu/device/thread_pool.h
+        DESTINATION ${headers}/kernels/cpu/device)
+install(FILES kernels/cuda/device/context.h kernels/cuda/device/handle.h kernels/cuda/device/stream.h
+        DESTINATION ${headers}/kernels/cuda/device)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/msd)
 install(EXPORT msd-targets NAMESPACE msd:: DESTINATION ${package})

@@ -7,7 +7,7 @@
 #include <sstream>
 #include <system_error>
 
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "kernels/error.h"
 
 namespace msd {

@@ -4,7 +4,7 @@
 #include <bit>
 #include <cmath>
 
-#include "engine/hash.h"
+#include "engine/files/hash.h"
 #include "kernels/error.h"
 
 namespace msd {

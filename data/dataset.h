@@ -41,8 +41,8 @@ struct Dataset {
 /// everywhere, which normalising then makes 0.
 void set_channel_statistics(Dataset& data);
 
-/// A Hash's text (engine/hash.h) over, for train and then test: size, h, w, c as 8 bytes each, the
-/// image bytes, the labels as 4 bytes each; little-endian.
+/// A Hash's text (engine/files/hash.h) over, for train and then test: size, h, w, c as 8 bytes
+/// each, the image bytes, the labels as 4 bytes each; little-endian.
 std::string fingerprint(const ImageSet& train, const ImageSet& test);
 
 }  // namespace msd

@@ -13,7 +13,7 @@
 #include <system_error>
 
 #include "data/image_check.h"
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "kernels/error.h"
 
 #define STB_IMAGE_IMPLEMENTATION

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "data/image_file.h"
-#include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/device/thread_pool.h"
 #include "kernels/error.h"
 
 namespace msd {

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "engine/random.h"
-#include "kernels/cpu/op_table.h"
-#include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/device/op_table.h"
+#include "kernels/cpu/device/thread_pool.h"
 #include "kernels/error.h"
 
 namespace msd {

@@ -7,10 +7,10 @@
 
 #include "data/torch7_split.h"
 #include "data/torch_split.h"
-#include "engine/file.h"
-#include "engine/formats/json_text.h"
-#include "engine/formats/torch7_file.h"
-#include "engine/formats/torch_file.h"
+#include "engine/files/file.h"
+#include "engine/files/json_text.h"
+#include "engine/files/torch7_file.h"
+#include "engine/files/torch_file.h"
 #include "engine/random.h"
 #include "kernels/error.h"
 

@@ -8,7 +8,7 @@
 #include <cmath>
 
 #include "engine/random.h"
-#include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/device/thread_pool.h"
 #include "kernels/error.h"
 
 namespace msd {

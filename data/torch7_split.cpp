@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/formats/byte_reader.h"
+#include "engine/files/byte_reader.h"
 #include "kernels/error.h"
 
 namespace msd {

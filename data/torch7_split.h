@@ -2,7 +2,7 @@
 #pragma once
 
 #include "data/split.h"
-#include "engine/formats/torch7_file.h"
+#include "engine/files/torch7_file.h"
 
 namespace msd {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "data/split.h"
-#include "engine/formats/pickle.h"
+#include "engine/files/pickle.h"
 
 namespace msd {
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "kernels/error.h"
 
 namespace msd {

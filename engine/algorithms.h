@@ -5,8 +5,8 @@
 #include <string>
 
 #include "engine/algorithm_cache.h"
-#include "kernels/cuda/algorithms.h"
-#include "kernels/cuda/stream.h"
+#include "kernels/cuda/device/stream.h"
+#include "kernels/libraries/algorithms.h"
 
 namespace msd {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/allocator.h"
-#include "kernels/cuda/stream.h"
+#include "kernels/cuda/device/stream.h"
 
 namespace msd {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "engine/replay.h"
 
-#include "kernels/cuda/algorithms.h"
-#include "kernels/cuda/context.h"
+#include "kernels/cuda/device/context.h"
+#include "kernels/libraries/algorithms.h"
 
 namespace msd {
 

@@ -7,8 +7,8 @@
 
 #include "engine/algorithms.h"
 #include "engine/device_allocator.h"
-#include "kernels/cuda/context.h"
-#include "kernels/cuda/device.h"
+#include "kernels/cuda/device/context.h"
+#include "kernels/cuda/device/device.h"
 #include "kernels/error.h"
 
 namespace msd {

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "engine/allocator.h"
-#include "kernels/cpu/op_table.h"
-#include "kernels/cuda/stream.h"
+#include "kernels/cpu/device/op_table.h"
+#include "kernels/cuda/device/stream.h"
 #include "kernels/ops.h"
 
 namespace msd {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include "kernels/cpu/op_table.h"
-#include "kernels/cuda/context.h"
-#include "kernels/cuda/ops.h"
-#include "kernels/cuda/stream.h"
+#include "kernels/cpu/device/op_table.h"
+#include "kernels/cuda/device/context.h"
+#include "kernels/cuda/device/ops.h"
+#include "kernels/cuda/device/stream.h"
 #include "kernels/error.h"
 #include "kernels/ops.h"
 

@@ -31,7 +31,7 @@ struct ExecutionContext {
   DeviceType device = DeviceType::cpu;
   cpu::ThreadPool* pool = nullptr;        // CPU: threads and their scratch memory
   const cpu::OpTable* cpu_ops = nullptr;  // CPU: the bodies for one instruction set
-  cuda::Context* cuda = nullptr;          // CUDA: stream and workspace (kernels/cuda/context.h)
+  cuda::Context* cuda = nullptr;  // CUDA: stream and workspace (kernels/cuda/device/context.h)
 };
 
 // For each op of the list:

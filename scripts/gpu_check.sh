@@ -141,7 +141,7 @@ bench_into() {
   shift 2
   "$build/bin/msd-bench" --benchmark_filter="$filter" --benchmark_out="$out.json" \
     --benchmark_out_format=json "$@" >"$out.log" 2>&1 || return 1
-  python3 scripts/render_bench.py "$out.json" --markdown "$out.md" --svg "$out.svg"
+  python3 bench/render_bench.py "$out.json" --markdown "$out.md" --svg "$out.svg"
 }
 
 part_bench() {
@@ -171,7 +171,7 @@ part_train() {
 }
 
 part_report() {
-  python3 scripts/kernel_report.py "$build/bin/msd-bench" --types bf16,tf32,fp32 \
+  python3 bench/kernel_report.py "$build/bin/msd-bench" --types bf16,tf32,fp32 \
     >"$results/report.md"
   local status=$?
   cat "$results/report.md"

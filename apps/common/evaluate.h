@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "models/checkpoint.h"
-#include "models/evaluator.h"
+#include "models/inference/evaluator.h"
+#include "models/weights/checkpoint.h"
 
 namespace msd {
 

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/checkpoint.h"
-#include "models/confidence_reader.h"
-#include "models/plan.h"
+#include "models/exits/confidence_reader.h"
+#include "models/inference/plan.h"
+#include "models/weights/checkpoint.h"
 
 namespace msd {
 

@@ -8,7 +8,7 @@
 
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
-#include "models/checkpoint.h"
+#include "models/weights/checkpoint.h"
 
 namespace msd {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "apps/common/cli_forward.h"
-#include "models/config_inference.h"
+#include "models/weights/deduce_config.h"
 
 namespace msd {
 

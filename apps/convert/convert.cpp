@@ -10,11 +10,11 @@
 #include "apps/common/model_file.h"
 #include "apps/convert/values.h"
 #include "data/split.h"
-#include "engine/formats/torch_file.h"
+#include "engine/files/torch_file.h"
 #include "kernels/error.h"
 #include "models/onnx/onnx_export.h"
-#include "models/torch7_names.h"
-#include "models/torch_state.h"
+#include "models/weights/torch7_state.h"
+#include "models/weights/torch_state.h"
 
 namespace msd {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "apps/convert/convert_options.h"
-#include "models/checkpoint.h"
+#include "models/weights/checkpoint.h"
 
 namespace msd {
 

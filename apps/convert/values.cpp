@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <ostream>
 
-#include "engine/formats/byte_reader.h"
+#include "engine/files/byte_reader.h"
 
 namespace msd {
 namespace {

@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "engine/formats/pickle.h"
-#include "engine/formats/torch7_file.h"
+#include "engine/files/pickle.h"
+#include "engine/files/torch7_file.h"
 
 namespace msd {
 

@@ -8,7 +8,7 @@
 #include "apps/common/quantile.h"
 #include "apps/common/table.h"
 #include "apps/eval/modes.h"
-#include "models/cost.h"
+#include "models/network/cost.h"
 
 namespace msd {
 namespace {

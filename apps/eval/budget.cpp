@@ -7,8 +7,8 @@
 #include "apps/common/evaluate.h"
 #include "apps/common/table.h"
 #include "apps/eval/modes.h"
-#include "models/cost.h"
-#include "models/thresholds.h"
+#include "models/exits/thresholds.h"
+#include "models/network/cost.h"
 
 namespace msd {
 namespace {

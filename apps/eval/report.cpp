@@ -5,7 +5,7 @@
 #include <ostream>
 
 #include "apps/common/table.h"
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "kernels/error.h"
 
 namespace msd {

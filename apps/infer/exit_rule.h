@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "apps/infer/infer_options.h"
-#include "models/checkpoint.h"
-#include "models/thresholds.h"
+#include "models/exits/thresholds.h"
+#include "models/weights/checkpoint.h"
 
 namespace msd {
 

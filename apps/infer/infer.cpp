@@ -8,7 +8,7 @@
 #include "apps/infer/output.h"
 #include "apps/infer/tensors.h"
 #include "kernels/error.h"
-#include "models/cost.h"
+#include "models/network/cost.h"
 
 namespace msd {
 namespace {

@@ -4,7 +4,7 @@
 #include <iostream>
 
 #include "apps/common/tensor_file.h"
-#include "models/plan.h"
+#include "models/inference/plan.h"
 
 namespace msd {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "apps/infer/exit_rule.h"
-#include "models/network.h"
+#include "models/network/network.h"
 
 namespace msd {
 

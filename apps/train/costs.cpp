@@ -6,9 +6,9 @@
 #include "apps/common/model_file.h"
 #include "apps/common/table.h"
 #include "apps/train/command.h"
-#include "models/checkpoint.h"
-#include "models/cost.h"
-#include "models/floor.h"
+#include "models/network/cost.h"
+#include "models/network/floor.h"
+#include "models/weights/checkpoint.h"
 
 namespace msd {
 namespace {

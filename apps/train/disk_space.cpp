@@ -2,7 +2,7 @@
 #include "apps/train/disk_space.h"
 
 #include "apps/train/run_folder.h"
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "kernels/error.h"
 
 namespace msd {

@@ -4,7 +4,7 @@
 #include <sstream>
 #include <utility>
 
-#include "engine/file.h"
+#include "engine/files/file.h"
 
 namespace msd {
 

@@ -5,7 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "models/exit_recorder.h"
+#include "models/exits/exit_recorder.h"
 
 namespace msd {
 

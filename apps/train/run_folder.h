@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "engine/file.h"
-#include "models/checkpoint.h"
+#include "engine/files/file.h"
+#include "models/weights/checkpoint.h"
 
 namespace msd {
 

@@ -4,8 +4,8 @@
 #include "apps/common/model_file.h"
 #include "apps/common/tensor_file.h"
 #include "apps/train/command.h"
-#include "models/checkpoint.h"
-#include "models/training_graph.h"
+#include "models/training/training_graph.h"
+#include "models/weights/checkpoint.h"
 
 namespace msd {
 

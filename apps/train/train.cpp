@@ -9,8 +9,8 @@
 #include "apps/train/command.h"
 #include "apps/train/disk_space.h"
 #include "apps/train/trainer.h"
-#include "engine/file.h"
-#include "models/cost.h"
+#include "engine/files/file.h"
+#include "models/network/cost.h"
 
 namespace msd {
 namespace {

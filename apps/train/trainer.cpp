@@ -6,8 +6,8 @@
 #include <numeric>
 #include <tuple>
 
-#include "engine/file.h"
-#include "engine/formats/json_text.h"
+#include "engine/files/file.h"
+#include "engine/files/json_text.h"
 #include "kernels/error.h"
 
 namespace msd {

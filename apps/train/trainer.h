@@ -19,7 +19,7 @@
 #include "apps/train/training_options.h"
 #include "data/batch_feed.h"
 #include "data/split.h"
-#include "models/training_step.h"
+#include "models/training/training_step.h"
 
 namespace msd {
 

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "apps/common/usage.h"
-#include "engine/formats/json_text.h"
+#include "engine/files/json_text.h"
 #include "kernels/error.h"
 
 namespace msd {

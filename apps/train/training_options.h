@@ -11,8 +11,8 @@
 #include "data/loader.h"
 #include "engine/optimizer.h"
 #include "engine/schedule.h"
-#include "models/network.h"
-#include "models/state_dict.h"
+#include "models/network/network.h"
+#include "models/weights/state_dict.h"
 
 namespace msd {
 

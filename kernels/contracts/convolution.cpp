@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "kernels/cpu/conv_limits.h"
-#include "kernels/cpu/thread_pool.h"
-#include "kernels/cuda/statistics_parts.h"
-#include "kernels/cuda/weight_gradient_cut.h"
+#include "kernels/contracts/statistics_parts.h"
+#include "kernels/contracts/weight_gradient_cut.h"
+#include "kernels/cpu/convolution/conv_limits.h"
+#include "kernels/cpu/device/thread_pool.h"
 #include "kernels/error.h"
 
 namespace msd {

@@ -15,7 +15,7 @@
 #include <array>
 #include <cmath>
 
-#include "kernels/cpu/rows.h"
+#include "kernels/cpu/device/rows.h"
 
 namespace msd::cpu::MSD_ISA {
 namespace {

@@ -8,7 +8,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/cpu/rows.h"
+#include "kernels/cpu/device/rows.h"
 
 namespace msd::cpu::MSD_ISA {
 namespace {

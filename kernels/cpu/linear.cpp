@@ -8,7 +8,7 @@
 //            a(m,k)*b[k][c], channels in the lanes, tiles of 4 m x 2 vectors, k in rising order.
 // Sums in T: an error of about eps*sqrt(terms) times the size of the products. FLOPs: 2*rows*in*out
 // a product; weights (in*out*4 bytes) are read once per 4 rows.
-#include "kernels/cpu/rows.h"
+#include "kernels/cpu/device/rows.h"
 
 namespace msd::cpu::MSD_ISA {
 namespace {

@@ -2,7 +2,7 @@
 // Copies between pitched rows, and the way from stored images to the network's input. Exact but for
 // image_to_float: (v - mean)*(1/std) in T, an error of about 1.5 eps. A task is about 64 KB of
 // rows. Bytes: each operand once (accumulate: y twice).
-#include "kernels/cpu/rows.h"
+#include "kernels/cpu/device/rows.h"
 
 namespace msd::cpu::MSD_ISA {
 namespace {

@@ -7,7 +7,7 @@
 // found one.
 #include <atomic>
 
-#include "kernels/cpu/rows.h"
+#include "kernels/cpu/device/rows.h"
 
 namespace msd::cpu::MSD_ISA {
 namespace {

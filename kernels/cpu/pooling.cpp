@@ -7,7 +7,7 @@
 // overlapping windows (the L1 cache serves the repeats).
 #include <limits>
 
-#include "kernels/cpu/rows.h"
+#include "kernels/cpu/device/rows.h"
 
 namespace msd::cpu::MSD_ISA {
 namespace {

@@ -12,7 +12,7 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/group.cuh"
+#include "kernels/cuda/device/group.cuh"
 #include "kernels/error.h"
 
 namespace msd::cuda {

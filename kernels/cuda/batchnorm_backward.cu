@@ -12,8 +12,8 @@
 //   (one block a tile of channels), dx.
 // Bytes: x and dy twice, dx once. 14 FLOPs an element. Never ran on a GPU yet.
 #include "kernels/cuda/batchnorm.cuh"
-#include "kernels/cuda/by_algorithm.h"
-#include "kernels/cuda/ops.h"
+#include "kernels/cuda/device/ops.h"
+#include "kernels/libraries/by_algorithm.h"
 
 namespace msd::cuda {
 namespace {

@@ -15,13 +15,13 @@
 // Bytes: x and y once, and 8 for 64 or 128 rows of a channel; x once more where no parts were left.
 //   Counted with what the convolutions write instead, that spares a bf16 training step 69 of 1859
 //   MB (CIFAR, 10 exits, batch 64), 553 of 13994 MB (batch 512), 1.85 of 40.3 GB (ImageNet, k = 4,
-//   batch 256); see models/floor.h.
+//   batch 256); see models/network/floor.h.
 //   8 FLOPs an element. Scalar loads, neighbouring threads on neighbouring channels: whether
 //   16-byte ones gain anything is to be measured. Never ran on a GPU yet.
+#include "kernels/contracts/statistics_parts.h"
 #include "kernels/cuda/batchnorm.cuh"
-#include "kernels/cuda/by_algorithm.h"
-#include "kernels/cuda/ops.h"
-#include "kernels/cuda/statistics_parts.h"
+#include "kernels/cuda/device/ops.h"
+#include "kernels/libraries/by_algorithm.h"
 
 namespace msd::cuda {
 namespace {

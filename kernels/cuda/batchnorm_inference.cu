@@ -7,7 +7,7 @@
 // Launch: one for up to 8 problems, blocks of 256 threads over chunks of rows and channels.
 // Bytes: x and y once. 4 FLOPs an element. Never ran on a GPU yet.
 #include "kernels/cuda/batchnorm.cuh"
-#include "kernels/cuda/ops.h"
+#include "kernels/cuda/device/ops.h"
 
 namespace msd::cuda {
 namespace {

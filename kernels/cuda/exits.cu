@@ -14,7 +14,7 @@
 //   2 exp a logit. Never ran on a GPU yet.
 #include <algorithm>
 
-#include "kernels/cuda/ops.h"
+#include "kernels/cuda/device/ops.h"
 #include "kernels/cuda/softmax.cuh"
 
 namespace msd::cuda {

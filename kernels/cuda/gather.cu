@@ -7,9 +7,9 @@
 // Launch: one for up to 8 problems, blocks of 256 threads, kUnits vectors a thread; a block has a
 //   part of one image, so that an image's index is read once a block.
 // Bytes: y twice, the index. No FLOPs. Never ran on a GPU yet.
-#include "kernels/cuda/numbers.cuh"
-#include "kernels/cuda/ops.h"
-#include "kernels/cuda/rows.cuh"
+#include "kernels/cuda/device/numbers.cuh"
+#include "kernels/cuda/device/ops.h"
+#include "kernels/cuda/device/rows.cuh"
 
 namespace msd::cuda {
 namespace {

@@ -11,10 +11,10 @@
 //   Backward: a block has 8 x 32 elements of dw or dx, lanes on neighbouring channels.
 // Bytes: each operand once where L2 serves the repeats (w once per 4 rows, x once per 4 outputs).
 // FLOPs: 2*rows*in*out a product. Never ran on a GPU yet.
-#include "kernels/cuda/by_algorithm.h"
-#include "kernels/cuda/group.cuh"
-#include "kernels/cuda/ops.h"
+#include "kernels/cuda/device/group.cuh"
+#include "kernels/cuda/device/ops.h"
 #include "kernels/error.h"
+#include "kernels/libraries/by_algorithm.h"
 
 namespace msd::cuda {
 namespace {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "models/onnx/onnx_export.h"
 
-#include "engine/file.h"
-#include "models/batchnorm_folding.h"
+#include "engine/files/file.h"
+#include "models/inference/batchnorm_folding.h"
 #include "models/onnx/onnx_graph.h"
 
 namespace msd {

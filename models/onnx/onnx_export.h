@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "models/network.h"
+#include "models/network/network.h"
 
 namespace msd {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
-#include "models/architecture.h"
+#include "models/network/architecture.h"
 #include "models/onnx/onnx.pb.h"
 
 namespace msd {

@@ -7,8 +7,8 @@
 #include "apps/common/evaluate.h"
 #include "data/cifar.h"
 #include "data/split.h"
-#include "engine/formats/torch_file.h"
-#include "models/torch_state.h"
+#include "engine/files/torch_file.h"
+#include "models/weights/torch_state.h"
 #include "tests/apps/option_walk.h"
 #include "tests/support/tensors.h"
 

@@ -2,9 +2,9 @@
 // The programs with --device cuda, on the emulated device.
 #include <cmath>
 
-#include "engine/file.h"
-#include "engine/safetensors.h"
-#include "models/thresholds.h"
+#include "engine/files/file.h"
+#include "engine/files/safetensors.h"
+#include "models/exits/thresholds.h"
 #include "tests/apps/programs.h"
 #include "tests/support/tensors.h"
 

@@ -8,7 +8,7 @@
 #include <regex>
 #include <sstream>
 
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "tests/apps/option_walk.h"
 
 namespace msd::test {

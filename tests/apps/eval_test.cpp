@@ -5,9 +5,9 @@
 #include "apps/common/evaluate.h"
 #include "data/cifar.h"
 #include "data/split.h"
-#include "engine/file.h"
-#include "models/cost.h"
-#include "models/thresholds.h"
+#include "engine/files/file.h"
+#include "models/exits/thresholds.h"
+#include "models/network/cost.h"
 #include "tests/apps/option_walk.h"
 #include "tests/apps/programs.h"
 

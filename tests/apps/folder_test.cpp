@@ -6,8 +6,8 @@
 #include <span>
 
 #include "data/image_folder.h"
-#include "engine/file.h"
-#include "models/checkpoint.h"
+#include "engine/files/file.h"
+#include "models/weights/checkpoint.h"
 #include "tests/apps/programs.h"
 #include "tests/support/image_bytes.h"
 

@@ -6,9 +6,9 @@
 #include <random>
 
 #include "data/split.h"
-#include "engine/file.h"
-#include "engine/safetensors.h"
-#include "models/thresholds.h"
+#include "engine/files/file.h"
+#include "engine/files/safetensors.h"
+#include "models/exits/thresholds.h"
 #include "tests/apps/option_walk.h"
 #include "tests/support/tensors.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <cmath>
 
-#include "models/cost.h"
-#include "models/thresholds.h"
+#include "models/exits/thresholds.h"
+#include "models/network/cost.h"
 #include "tests/apps/programs.h"
 
 namespace msd::test {

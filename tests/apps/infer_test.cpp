@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <filesystem>
 
-#include "engine/file.h"
-#include "models/cost.h"
-#include "models/thresholds.h"
+#include "engine/files/file.h"
+#include "models/exits/thresholds.h"
+#include "models/network/cost.h"
 #include "tests/apps/programs.h"
 
 namespace msd::test {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "tests/apps/train_here.h"
 #include "tests/support/failing_file_system.h"
 #include "tests/support/limited_file_system.h"

@@ -2,7 +2,7 @@
 // Options that contradict each other, or of which one would be ignored, are refused together.
 #include <gtest/gtest.h>
 
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "tests/apps/option_walk.h"
 
 namespace msd::test {

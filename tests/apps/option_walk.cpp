@@ -10,7 +10,7 @@
 #include <sstream>
 #include <thread>
 
-#include "engine/file.h"
+#include "engine/files/file.h"
 
 namespace msd::test {
 namespace {

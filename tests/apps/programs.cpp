@@ -15,7 +15,7 @@
 #include "apps/common/evaluate.h"
 #include "data/split.h"
 #include "data/synthetic.h"
-#include "engine/file.h"
+#include "engine/files/file.h"
 
 namespace msd::test {
 namespace {

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "models/checkpoint.h"
-#include "models/exit_policy.h"
+#include "models/exits/exit_policy.h"
+#include "models/weights/checkpoint.h"
 #include "tests/support/temp_folder.h"
 
 namespace msd::test {

@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "apps/common/quantile.h"
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "kernels/error.h"
 #include "tests/support/temp_folder.h"
 

@@ -3,7 +3,7 @@
 #include <random>
 
 #include "apps/common/tensor_file.h"
-#include "models/plan.h"
+#include "models/inference/plan.h"
 #include "tests/apps/programs.h"
 #include "tests/support/tensors.h"
 

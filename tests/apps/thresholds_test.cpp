@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-#include "models/thresholds.h"
+#include "models/exits/thresholds.h"
 
 #include <cmath>
 #include <functional>
 #include <limits>
 
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "kernels/error.h"
-#include "models/cost.h"
+#include "models/network/cost.h"
 #include "tests/support/errors.h"
 #include "tests/support/temp_folder.h"
 

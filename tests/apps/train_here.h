@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "engine/file_system.h"
+#include "engine/files/file_system.h"
 #include "tests/apps/programs.h"
 
 namespace msd::test {

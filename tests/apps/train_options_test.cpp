@@ -8,9 +8,9 @@
 #include <map>
 #include <random>
 
-#include "engine/file.h"
-#include "engine/hash.h"
-#include "models/checkpoint.h"
+#include "engine/files/file.h"
+#include "engine/files/hash.h"
+#include "models/weights/checkpoint.h"
 #include "tests/apps/option_walk.h"
 #include "tests/apps/train_here.h"
 #include "tests/support/tensors.h"

@@ -7,8 +7,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "engine/file.h"
-#include "models/cost.h"
+#include "engine/files/file.h"
+#include "models/network/cost.h"
 #include "tests/apps/programs.h"
 
 namespace msd::test {
@@ -140,7 +140,7 @@ TEST_F(TrainTest, DryRunPrintsTheCostModel) {
   EXPECT_EQ(json.at("exits").at(4).at("params"), 2078924);
 }
 
-// The floors published for such a device: see tests/models/floor_test.cpp.
+// The floors published for such a device: see tests/models/network/floor_test.cpp.
 TEST_F(TrainTest, DryRunPrintsFloors) {
   const ProgramResult result = run_program(
       "msd-train", {"--preset", "cifar10-anytime10", "--dry-run", "--json", "--batch-size", "64",

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/hash.h"
+#include "engine/files/hash.h"
 #include "kernels/error.h"
 
 namespace msd {

@@ -8,7 +8,7 @@
 #include <span>
 
 #include "data/image_file.h"
-#include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/device/thread_pool.h"
 #include "kernels/error.h"
 #include "tests/support/errors.h"
 #include "tests/support/image_bytes.h"

@@ -14,7 +14,7 @@
 #include <thread>
 
 #include "engine/random.h"
-#include "kernels/cpu/op_table.h"
+#include "kernels/cpu/device/op_table.h"
 #include "kernels/error.h"
 #include "tests/support/allocations.h"
 #include "tests/support/errors.h"

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <set>
 
-#include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/device/thread_pool.h"
 #include "kernels/error.h"
 
 namespace msd {

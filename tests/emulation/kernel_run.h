@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cuda/device_code.cuh"
+#include "kernels/cuda/device/device_code.cuh"
 #include "tests/emulation/emulation.h"
 
 namespace msd::emulation::test {

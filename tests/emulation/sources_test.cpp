@@ -50,7 +50,8 @@ std::vector<std::string> violations(const std::filesystem::path& root, const std
 TEST(KernelSources, KeepDeviceLanguageInOneHeader) {
   const std::filesystem::path kernels = std::filesystem::path(MSD_SOURCE_FOLDER) / "kernels/cuda";
   for (const std::string& violation : violations(kernels, "device_code.cuh")) {
-    ADD_FAILURE() << violation << "\n  only kernels/cuda/device_code.cuh may; use what it offers";
+    ADD_FAILURE() << violation
+                  << "\n  only kernels/cuda/device/device_code.cuh may; use what it offers";
   }
   EXPECT_FALSE(violations(kernels, "").empty()) << "the search finds nothing, not even there";
   EXPECT_TRUE(is_violation("  __syncthreads();"));

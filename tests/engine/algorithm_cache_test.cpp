@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "engine/runtime.h"
 #include "kernels/error.h"
 #include "tests/support/temp_folder.h"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "models/config.h"
+#include "models/network/config.h"
 
 #include <nlohmann/json.hpp>
 #include <string_view>
 
-#include "engine/formats/json_text.h"
-#include "models/cost.h"
+#include "engine/files/json_text.h"
+#include "models/network/cost.h"
 #include "tests/fuzz/targets.h"
 
 void msd::fuzz::config(Bytes file) {

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string>
 
-#include "engine/file.h"
+#include "engine/files/file.h"
 #include "tests/fuzz/targets.h"
 
 namespace msd::fuzz {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/safetensors.h"
+#include "engine/files/safetensors.h"
 
 #include "tests/fuzz/look.h"
 #include "tests/fuzz/targets.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "models/thresholds.h"
+#include "models/exits/thresholds.h"
 
 #include <nlohmann/json.hpp>
 

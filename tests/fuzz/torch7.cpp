@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <unordered_set>
 
-#include "engine/formats/torch7_file.h"
+#include "engine/files/torch7_file.h"
 #include "tests/fuzz/look.h"
 #include "tests/fuzz/targets.h"
 

@@ -10,9 +10,9 @@
 #include <algorithm>
 #include <new>
 
-#include "kernels/cuda/context.h"
-#include "kernels/cuda/ops.h"
-#include "kernels/cuda/stream.h"
+#include "kernels/cuda/device/context.h"
+#include "kernels/cuda/device/ops.h"
+#include "kernels/cuda/device/stream.h"
 #include "tests/emulation/emulation.h"
 #include "tests/kernels/backend.h"
 

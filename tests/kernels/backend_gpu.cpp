@@ -10,12 +10,12 @@
 #include <new>
 #include <vector>
 
-#include "kernels/cuda/algorithms.h"
-#include "kernels/cuda/check.h"
-#include "kernels/cuda/context.h"
-#include "kernels/cuda/device.h"
-#include "kernels/cuda/ops.h"
-#include "kernels/cuda/stream.h"
+#include "kernels/cuda/device/check.h"
+#include "kernels/cuda/device/context.h"
+#include "kernels/cuda/device/device.h"
+#include "kernels/cuda/device/ops.h"
+#include "kernels/cuda/device/stream.h"
+#include "kernels/libraries/algorithms.h"
 #include "tests/kernels/backend.h"
 
 namespace msd::test::backend {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// The primitives of kernels/cuda/device_code.cuh against what they are documented to do, on the
-// emulated device and, as that cannot prove its own idea of the tensor cores' layouts, on a GPU.
-// Never ran on a GPU yet.
+// The primitives of kernels/cuda/device/device_code.cuh against what they are documented to do, on
+// the emulated device and, as that cannot prove its own idea of the tensor cores' layouts, on a
+// GPU. Never ran on a GPU yet.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
-#include "kernels/cuda/context.h"
-#include "kernels/cuda/device_code.cuh"
+#include "kernels/cuda/device/context.h"
+#include "kernels/cuda/device/device_code.cuh"
 #include "tests/kernels/backend.h"
 #include "tests/kernels/op_harness.h"
 

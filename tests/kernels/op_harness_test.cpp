@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-#include "kernels/cpu/op_table.h"
+#include "kernels/cpu/device/op_table.h"
 
 namespace msd::test {
 namespace {

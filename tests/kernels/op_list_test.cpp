@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <string>
 
-#include "kernels/cuda/context.h"
-#include "kernels/cuda/ops.h"
+#include "kernels/cuda/device/context.h"
+#include "kernels/cuda/device/ops.h"
 #include "kernels/error.h"
 #include "kernels/ops.h"
 #include "tests/kernels/op_harness.h"

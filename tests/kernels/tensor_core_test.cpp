@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels/cuda/context.h"
+#include "kernels/cuda/device/context.h"
 #include "tests/kernels/op_harness.h"
 
 namespace msd::test {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "models/plan.h"
+#include "models/inference/plan.h"
 #include "tests/models/fixtures.h"
 
 #ifndef MSD_TEST_DEVICE

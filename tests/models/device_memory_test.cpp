@@ -5,7 +5,7 @@
 #include <cmath>
 #include <string_view>
 
-#include "models/training_step.h"
+#include "models/training/training_step.h"
 #include "tests/emulation/emulation.h"
 #include "tests/emulation/planting.h"
 #include "tests/models/device.h"

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "data/batch_feed.h"
-#include "models/evaluator.h"
-#include "models/training_step.h"
+#include "models/inference/evaluator.h"
+#include "models/training/training_step.h"
 #include "tests/models/device.h"
 #include "tests/models/networks.h"
 #include "tests/support/errors.h"

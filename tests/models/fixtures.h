@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/tensor.h"
-#include "models/config.h"
+#include "models/network/config.h"
 #include "tests/support/tensors.h"
 
 namespace msd::test {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // DESIGN's description of the network, expanded a second time for the tests: what parameters there
-// are and what each exit costs in the plain convention. Knows nothing of models/architecture.h.
+// are and what each exit costs in the plain convention. Knows nothing of
+// models/network/architecture.h.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,7 @@
 #include <vector>
 
 #include "engine/random.h"
-#include "models/config.h"
+#include "models/network/config.h"
 
 namespace msd::test {
 

@@ -6,8 +6,8 @@
 
 #include "engine/optimizer.h"
 #include "engine/runtime.h"
-#include "models/network.h"
-#include "models/training_graph.h"
+#include "models/network/network.h"
+#include "models/training/training_graph.h"
 #include "tests/models/fixtures.h"
 
 namespace msd::test {

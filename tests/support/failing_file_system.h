@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <string>
 
-#include "engine/file_system.h"
+#include "engine/files/file_system.h"
 
 namespace msd::test {
 

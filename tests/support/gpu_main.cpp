@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "kernels/cuda/device.h"
+#include "kernels/cuda/device/device.h"
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);

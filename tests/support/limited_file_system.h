@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstdint>
 
-#include "engine/file_system.h"
+#include "engine/files/file_system.h"
 
 namespace msd::test {
 

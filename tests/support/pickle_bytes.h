@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "engine/formats/pickle.h"
-#include "engine/formats/zip_archive.h"
+#include "engine/files/pickle.h"
+#include "engine/files/zip_archive.h"
 
 namespace msd::test {
 

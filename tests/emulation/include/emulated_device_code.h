@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The emulated twins of the primitives in kernels/cuda/device_code.cuh, which includes this file
-// and documents them. Here only what the sanitizers shall see as done by the kernel's threads:
+// The emulated twins of the primitives in kernels/cuda/device/device_code.cuh, which includes this
+// file and documents them. Here only what the sanitizers shall see as done by the kernel's threads:
 // reading operands, writing results, landing copies.
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <tuple>
 #include <type_traits>
 
-#include "kernels/cuda/check.h"
+#include "kernels/cuda/device/check.h"
 #include "tests/emulation/launch.h"
 #include "tests/emulation/planting.h"
 #include "tests/emulation/scheduler.h"

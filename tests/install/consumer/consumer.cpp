@@ -6,7 +6,7 @@
 #include <cstdio>
 
 #include "data/synthetic.h"
-#include "models/plan.h"
+#include "models/inference/plan.h"
 
 int main() {
   const msd::Dataset data = msd::make_synthetic({.seed = 1, .train = 1, .test = 1});

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "engine/files/byte_reader.h"
+#include "engine/tensor.h"
+
+namespace msd {
+
+/// A Python object as far as files of weights have them; integers beyond 64 bits are text.
+/// References are to values of the same PickleArena and may form cycles.
+struct PickleValue {
+  struct None {};
+  struct Bytes {
+    std::string bytes;
+  };
+  struct List {
+    std::vector<const PickleValue*> items;
+    bool is_tuple = false;
+  };
+  struct Dict {  // also an OrderedDict
+    std::vector<std::pair<const PickleValue*, const PickleValue*>> items;
+  };
+  struct Global {  // a class or function that the host allows, never called here
+    std::string name;
+  };
+  struct Storage {  // memory of tensors
+    std::shared_ptr<Buffer> buffer;
+    DType dtype = DType::f32;
+  };
+
+  std::variant<None, bool, std::int64_t, double, std::string, Bytes, List, Dict, Global, Storage,
+               Tensor>
+      value;
+
+  template <typename T>
+  const T* as() const {
+    return std::get_if<T>(&value);
+  }
+  /// The value of a dictionary's key; nullptr where there is none, or this is no dictionary.
+  const PickleValue* find(std::string_view key) const;
+  /// "a list", "a tensor", ...
+  std::string_view kind() const;
+};
+
+/// Owns values. Their memory is bounded by the file's size, whatever a hostile pickle makes of it:
+/// 9 MB, enough for some thousand tensors, and a quarter of the file.
+class PickleArena {
+ public:
+  explicit PickleArena(std::size_t file_bytes = 0) : left_(kFirstBytes + file_bytes / 4) {}
+
+  template <typename T>
+  PickleValue* add(T value) {
+    // A quarter more: what the deque leaves unused of its blocks.
+    charge(sizeof(PickleValue) * 5 / 4 + beyond(value));
+    values_.push_back(PickleValue{std::move(value)});
+    return &values_.back();
+  }
+  /// Counts memory that is not a value's own when it is added, such as a list's later items.
+  void charge(std::size_t bytes) {
+    if (bytes > left_) throw FormatError("holds more objects than its size accounts for");
+    left_ -= bytes;
+  }
+
+ private:
+  static constexpr std::size_t kFirstBytes = std::size_t{9} << 20;
+  static constexpr std::size_t kBlock = 32;  // of the heap, at least
+
+  // What a value has outside of itself.
+  template <typename T>
+  static std::size_t beyond(const T& value) {
+    if constexpr (std::is_same_v<T, std::string>) {
+      return value.size() < sizeof(std::string) / 2 ? 0 : value.size() + kBlock;
+    } else if constexpr (std::is_same_v<T, PickleValue::Bytes>) {
+      return beyond(value.bytes);
+    } else if constexpr (std::is_same_v<T, PickleValue::Global>) {
+      return beyond(value.name);
+    } else if constexpr (std::is_same_v<T, PickleValue::List>) {
+      return value.items.size() * sizeof(void*) + kBlock;
+    } else if constexpr (std::is_same_v<T, PickleValue::Dict>) {
+      return value.items.size() * 2 * sizeof(void*) + kBlock;
+    } else if constexpr (std::is_same_v<T, Tensor>) {
+      return 2 * (static_cast<std::size_t>(value.dim()) * sizeof(std::int64_t) + kBlock);
+    } else if constexpr (std::is_same_v<T, PickleValue::Storage>) {
+      return 8 * kBlock;  // its buffer, and whoever keeps it by its key
+    } else {
+      return 0;
+    }
+  }
+
+  std::size_t left_;
+  std::deque<PickleValue> values_;
+};
+
+/// What a pickle may refer to beyond plain containers and numbers.
+class PickleHost {
+ public:
+  virtual ~PickleHost() = default;
+  /// Whether the global "module.name" may be named at all.
+  virtual bool allows(const std::string& name) const = 0;
+  /// The result of calling an allowed global with these arguments.
+  virtual PickleValue* call(const std::string& name, const PickleValue::List& arguments,
+                            PickleArena& arena) = 0;
+  /// The object that a persistent id stands for.
+  virtual PickleValue* persistent(const PickleValue& id, PickleArena& arena) = 0;
+};
+
+/// Reads one pickle, protocols 0 to 5 (Python's pickletools.py documents them), off the front of
+/// `reader`. Nothing is ever executed: globals that the host does not allow, and opcodes that make
+/// other objects, throw FormatError naming them. Values live in `arena`.
+const PickleValue* read_pickle(ByteReader& reader, PickleHost& host, PickleArena& arena);
+
+}  // namespace msd

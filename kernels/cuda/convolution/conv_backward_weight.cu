@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: MIT
+// conv_backward_weight: dw[co][tap][ci] = sum over rows of x[pixel(row, tap)][ci] * dy[row][co],
+//   dbias = sum of dy, on the tensor cores: M = groups of 8 input channels of one tap, N = output
+//   channels in eights, K = rows.
+// Layout: x and dy NHWC rows with a pitch, slices at any element, copied as in conv_forward; dw
+//   [cout][taps][cin]. Both factors lie in shared memory as they do in global memory, a row of K
+//   after the other; bf16 fragments come transposed by ldmatrix, floats one by one.
+// Accumulation: float; a split's rows in order (or each of 4 warps every fourth step, then the
+//   warps), splits in 1, 2 or 8 interleaved runs, then those. Factors: as conv_forward.
+// Deterministic: rows are split by the shape alone (weight_gradient_cut.h).
+// Launch: two. Sums of a split: blocks of 128 threads, a tile of 80 or 64 columns x 8, 16 or 32
+//   output channels whose K the warps share, or of 128 x 64 of which each warp has a fourth of the
+//   columns; one launch for up to 8 problems whose tiles are alike; tiles vary faster than splits,
+//   so that a split's x and dy are in L2. Sum over splits: blocks of 256 threads.
+// Bytes: x once a tile of output channels and tap (L2), dy once a tile of columns, up to 16 MiB of
+//   partial sums. FLOPs: 2*rows*cout*taps*cin, thrice as many tensor-core ones for f32, and
+//   padding to eights and a pair of groups. Never ran on a GPU yet.
+#include <cstdint>
+
+#include "kernels/contracts/weight_gradient_cut.h"
+#include "kernels/cuda/convolution/conv_layout.h"
+#include "kernels/cuda/convolution/tensor_core.cuh"
+#include "kernels/cuda/device/group.cuh"
+#include "kernels/cuda/device/ops.h"
+#include "kernels/libraries/by_algorithm.h"
+
+namespace msd::cuda {
+namespace {
+
+constexpr const char* kOp = "conv_backward_weight";
+using ConvTypes = DTypes<float, bfloat16>;
+constexpr int kGroup = static_cast<int>(kGroupChannels);
+
+/// Tile kIndex of kWeightGradientTile for factors T. Warps lie kAcross over its groups and kDeep
+/// over a slice's rows.
+template <int kIndex, typename T>
+struct GradientTile {
+  static constexpr int kThreads = 128, kWarps = kThreads / kWarpSize, kStages = 3;
+  static constexpr int kOuts = static_cast<int>(kWeightGradientTile[kIndex].outs);
+  static constexpr int kGroups = static_cast<int>(kWeightGradientTile[kIndex].groups);
+  static constexpr int kAcross = kGroups > 10 ? kWarps : 1, kDeep = kWarps / kAcross;
+  static constexpr int kOutTiles = kOuts / kGroup, kPairs = kGroups / 2 / kAcross;  // of a warp
+  static constexpr int kStepRows = 32 / static_cast<int>(sizeof(T));  // of a matrix instruction
+  static constexpr int kSteps = kDeep > 1 ? kDeep : 2, kSliceRows = kSteps * kStepRows;
+  static constexpr int kGroupChunks = kGroup * static_cast<int>(sizeof(T)) / kChunkBytes;
+  /// Chunks from row to row: odd numbers of groups lie in different banks.
+  static constexpr int kColumnPitch = (kGroups | 1) * kGroupChunks;
+  static constexpr int kOutPitch = (kOutTiles | 1) * kGroupChunks;
+  static_assert(kGroups % (2 * kAcross) == 0);
+};
+
+template <typename T>
+struct WeightGradient {
+  const T *x, *dy;
+  float* partials;  // [splits][partial_elems]
+  std::int64_t x_pitch, dy_pitch, rows, partial_elems;
+  int splits, split_rows;
+  int h, w, out_w, out_hw;  // of x; of dy
+  int cin, cout, kernel, stride, padding;
+  int tile, groups, tap_groups, tile_groups, group_tiles, out_tiles;
+  int x_copy_bytes, dy_copy_bytes;  // see copy_bytes_of
+  bool with_bias;
+};
+
+/// 8 input channels of one tap.
+struct Group {
+  template <typename T>
+  MSD_DEVICE Group(const WeightGradient<T>& p, int group)
+      : tap(group / p.tap_groups), channel(group % p.tap_groups * kGroup) {}
+  int tap, channel;  // the first
+};
+
+/// Where a group's columns come from, counted from the pixel under tap 0, 0.
+struct alignas(16) Column {
+  std::int64_t offset;  // elements
+  std::int16_t y, x;
+  std::int32_t channels;  // 0 past the last group
+};
+
+/// A block's tile and its rows.
+template <typename Tile>
+struct TileTask {
+  template <typename T>
+  MSD_DEVICE TileTask(const WeightGradient<T>& p, unsigned index)
+      : split(static_cast<int>(index) / (p.group_tiles * p.out_tiles)),
+        first_group(static_cast<int>(index) % p.group_tiles * p.tile_groups),
+        first_out(static_cast<int>(index) / p.group_tiles % p.out_tiles * Tile::kOuts),
+        first_row(std::int64_t{split} * p.split_rows) {
+    const int groups_left = p.groups - first_group;
+    groups = groups_left < p.tile_groups ? groups_left : p.tile_groups;
+    const std::int64_t rows_left = p.rows - first_row;
+    rows = rows_left < p.split_rows ? static_cast<int>(rows_left) : p.split_rows;
+  }
+  int split, first_group, first_out;
+  std::int64_t first_row;
+  int groups, rows;
+};
+
+/// What one thread brings to a tile: of one row, every kRowThreads-th chunk.
+template <typename T, typename Tile>
+class SliceLoader {
+ public:
+  MSD_DEVICE SliceLoader(const WeightGradient<T>& p, const TileTask<Tile>& task,
+                         const Column* columns)
+      : p_(p),
+        columns_(columns),
+        row_(static_cast<int>(threadIdx.x) / kRowThreads),
+        part_(static_cast<int>(threadIdx.x) % kRowThreads),
+        x_chunks_((task.groups + 1) / 2 * 2 * Tile::kGroupChunks),
+        rows_(task.rows),
+        first_out_(task.first_out) {
+    const std::int64_t n = task.first_row / p.out_hw;
+    first_pixel_ = static_cast<int>(task.first_row - n * p.out_hw);
+    image_ = p.x + n * p.h * p.w * p.x_pitch;
+    dy_ = p.dy + task.first_row * p.dy_pitch + first_out_;
+  }
+
+  /// Starts the copies of the next slice.
+  MSD_DEVICE void load(Chunk* x_rows, Chunk* dy_rows) {
+    const int row = next_ + row_;
+    const bool live = row < rows_;
+    const int at = first_pixel_ + row, n = at / p_.out_hw, pixel = at - n * p_.out_hw;
+    const int out_y = pixel / p_.out_w, out_x = pixel - out_y * p_.out_w;
+    const int y = out_y * p_.stride - p_.padding, x = out_x * p_.stride - p_.padding;
+    const std::int64_t under = ((std::int64_t{n} * p_.h + y) * p_.w + x) * p_.x_pitch;
+    for (int chunk = part_; chunk < x_chunks_; chunk += kRowThreads) {
+      const Column column = columns_[chunk / Tile::kGroupChunks];
+      const int channel = chunk % Tile::kGroupChunks * kChunkElems;
+      const int in_y = y + column.y, in_x = x + column.x;
+      const bool inside = live && in_y >= 0 && in_y < p_.h && in_x >= 0 && in_x < p_.w;
+      const int bytes = inside ? chunk_bytes<T>(column.channels - channel) : 0;
+      copy_chunk(x_rows + row_ * Tile::kColumnPitch + chunk,
+                 bytes > 0 ? image_ + (under + column.offset + channel) : p_.x, bytes,
+                 p_.x_copy_bytes);
+    }
+    for (int chunk = part_; chunk < Tile::kOutTiles * Tile::kGroupChunks; chunk += kRowThreads) {
+      const int channel = chunk * kChunkElems;
+      const int bytes = live ? chunk_bytes<T>(p_.cout - first_out_ - channel) : 0;
+      copy_chunk(dy_rows + row_ * Tile::kOutPitch + chunk,
+                 bytes > 0 ? dy_ + row * p_.dy_pitch + channel : p_.dy, bytes, p_.dy_copy_bytes);
+    }
+    next_ += Tile::kSliceRows;
+  }
+
+ private:
+  static constexpr int kRowThreads = Tile::kThreads / Tile::kSliceRows;
+  static constexpr int kChunkElems = kChunkBytes / static_cast<int>(sizeof(T));
+
+  const WeightGradient<T>& p_;
+  const Column* columns_;
+  int row_, part_, x_chunks_, rows_, first_out_;
+  int first_pixel_;  // of the split, in image_
+  int next_ = 0;     // row of the split
+  const T *image_, *dy_;
+};
+
+/// One warp's sums over its groups and its part of K.
+template <MathMode kMode, typename Tile>
+class WarpSums {
+ public:
+  /// Adds the products of a slice.
+  MSD_DEVICE void add(const Chunk* x_rows, const Chunk* dy_rows, int groups) {
+    for (int step = deep(); step < Tile::kSteps; step += Tile::kDeep) {
+      const Chunk* x_step = x_rows + step * Tile::kStepRows * Tile::kColumnPitch;
+      const Chunk* dy_step = dy_rows + step * Tile::kStepRows * Tile::kOutPitch;
+      std::uint32_t b[Tile::kOutTiles][2];
+      load_outs(b, dy_step);
+      MSD_UNROLL for (int pair = 0; pair < Tile::kPairs; ++pair) {
+        if (first_group(pair) >= groups) break;
+        std::uint32_t a[4];
+        load_groups(a, x_step, first_group(pair));
+        MSD_UNROLL for (int n = 0; n < Tile::kOutTiles; ++n) {
+          multiply<kMode>(sums_[pair][n], a, b[n]);
+        }
+      }
+    }
+  }
+
+  /// Adds up the sums of warps that shared K; valid where has_totals(). All threads call it.
+  /// scratch: kScratch floats that nobody reads any more after a barrier.
+  MSD_DEVICE void add_warps(float* scratch) {
+    for (int from = 1; from < Tile::kDeep; ++from) {
+      block_sync();
+      if (deep() == from) for_each_sum([&](float& sum, int i) { scratch[i] = sum; });
+      block_sync();
+      if (deep() == 0) for_each_sum([&](float& sum, int i) { sum += scratch[i]; });
+    }
+  }
+  MSD_DEVICE static bool has_totals() { return deep() == 0; }
+
+  /// Calls store(group, channel in it, output channel, sum) for each of this lane's sums, counted
+  /// from the tile's first, of groups before `groups`.
+  template <typename Store>
+  MSD_DEVICE void for_each(int groups, Store store) const {
+    const int lane = lane_index();
+    MSD_UNROLL for (int pair = 0; pair < Tile::kPairs; ++pair) {
+      MSD_UNROLL for (int half = 0; half < 2; ++half) {
+        const int group = first_group(pair) + half;
+        if (group >= groups) break;
+        MSD_UNROLL for (int n = 0; n < Tile::kOutTiles; ++n) {
+          MSD_UNROLL for (int i = 0; i < 2; ++i) {
+            store(group, lane / 4, n * kGroup + lane % 4 * 2 + i, sums_[pair][n][half * 2 + i]);
+          }
+        }
+      }
+    }
+  }
+
+  static constexpr int kScratch = Tile::kPairs * Tile::kOutTiles * 4 * kWarpSize;
+
+ private:
+  MSD_DEVICE static int warp() { return static_cast<int>(threadIdx.x) / kWarpSize; }
+  MSD_DEVICE static int deep() { return warp() / Tile::kAcross; }
+  MSD_DEVICE static int first_group(int pair) {
+    return 2 * (pair * Tile::kAcross + warp() % Tile::kAcross);
+  }
+
+  MSD_DEVICE static void load_groups(std::uint32_t (&a)[4], const Chunk* rows, int group) {
+    const int lane = lane_index();
+    if constexpr (kMode == MathMode::bf16) {  // [rows 0-7, 8-15][group, the next]
+      const int row = lane / 16 * 8 + lane % 8;
+      load_matrix_x4_transposed(a, rows + row * Tile::kColumnPitch + group + lane / 8 % 2);
+    } else {
+      constexpr int kPitch = Tile::kColumnPitch * kChunkBytes / 4;
+      const auto* floats = reinterpret_cast<const std::uint32_t*>(rows) + group * kGroup + lane / 4;
+      MSD_UNROLL for (int i = 0; i < 4; ++i) {
+        a[i] = floats[(lane % 4 + i / 2 * 4) * kPitch + i % 2 * kGroup];
+      }
+    }
+  }
+  MSD_DEVICE static void load_outs(std::uint32_t (&b)[Tile::kOutTiles][2], const Chunk* rows) {
+    const int lane = lane_index();
+    if constexpr (kMode == MathMode::bf16) {
+      MSD_UNROLL for (int n = 0; n < Tile::kOutTiles; n += 2) {
+        // [tile n, the next][rows 0-7, 8-15]; one tile is loaded twice
+        const int tile = Tile::kOutTiles == 1 ? 0 : n + lane / 16;
+        std::uint32_t two[4];
+        load_matrix_x4_transposed(two, rows + lane % 16 * Tile::kOutPitch + tile);
+        b[n][0] = two[0], b[n][1] = two[1];
+        if constexpr (Tile::kOutTiles > 1) b[n + 1][0] = two[2], b[n + 1][1] = two[3];
+      }
+    } else {
+      constexpr int kPitch = Tile::kOutPitch * kChunkBytes / 4;
+      const auto* floats = reinterpret_cast<const std::uint32_t*>(rows) + lane / 4;
+      MSD_UNROLL for (int n = 0; n < Tile::kOutTiles; ++n) {
+        MSD_UNROLL for (int i = 0; i < 2; ++i) {
+          b[n][i] = floats[(lane % 4 + i * 4) * kPitch + n * kGroup];
+        }
+      }
+    }
+  }
+
+  template <typename Visit>
+  MSD_DEVICE void for_each_sum(Visit visit) {
+    MSD_UNROLL for (int pair = 0; pair < Tile::kPairs; ++pair) {
+      MSD_UNROLL for (int n = 0; n < Tile::kOutTiles; ++n) {
+        MSD_UNROLL for (int i = 0; i < 4; ++i) {
+          visit(sums_[pair][n][i],
+                ((pair * Tile::kOutTiles + n) * 4 + i) * kWarpSize + lane_index());
+        }
+      }
+    }
+  }
+
+  float sums_[Tile::kPairs][Tile::kOutTiles][4] = {};
+};
+
+template <MathMode kMode, typename Tile, typename T>
+__global__ void __launch_bounds__(Tile::kThreads, 3)
+    weight_gradient_kernel(const __grid_constant__ ProblemTable<WeightGradient<T>> table) {
+  constexpr int kXStage = Tile::kSliceRows * Tile::kColumnPitch;
+  constexpr int kDyStage = Tile::kSliceRows * Tile::kOutPitch;
+  // Behind the last row there is no gap.
+  constexpr int kXGap = Tile::kColumnPitch - Tile::kGroups * Tile::kGroupChunks;
+  constexpr int kDyGap = Tile::kOutPitch - Tile::kOutTiles * Tile::kGroupChunks;
+  MSD_SHARED(Chunk, x_rows, Tile::kStages * kXStage - kXGap);
+  MSD_SHARED(Chunk, dy_rows, Tile::kStages * kDyStage - kDyGap);
+  MSD_SHARED(Column, columns, Tile::kGroups);
+  const BlockTask block = block_task(table);
+  const WeightGradient<T>& p = table.problems[block.problem];
+  const TileTask<Tile> task(p, block.index);
+  const auto thread = static_cast<int>(threadIdx.x);
+  if (thread < Tile::kGroups) {
+    const Group group(p, task.first_group + thread);
+    const int y = group.tap / p.kernel, x = group.tap % p.kernel;
+    const int channels = thread < task.groups ? p.cin - group.channel : 0;
+    columns[thread] = {(std::int64_t{y} * p.w + x) * p.x_pitch + group.channel,
+                       static_cast<std::int16_t>(y), static_cast<std::int16_t>(x),
+                       channels < kGroup ? channels : kGroup};
+  }
+  block_sync();
+
+  SliceLoader<T, Tile> loader(p, task, columns);
+  WarpSums<kMode, Tile> sums;
+  const bool sums_bias = p.with_bias && task.first_group == 0 && thread < Tile::kOuts;
+  float bias = 0.0f;
+  for_each_slice<Tile::kStages>(
+      (task.rows + Tile::kSliceRows - 1) / Tile::kSliceRows,
+      [&](int stage) { loader.load(x_rows + stage * kXStage, dy_rows + stage * kDyStage); },
+      [&](int stage) {
+        const Chunk* dy = dy_rows + stage * kDyStage;
+        sums.add(x_rows + stage * kXStage, dy, task.groups);
+        if (!sums_bias) return;
+        for (int row = 0; row < Tile::kSliceRows; ++row) {
+          bias += widen(reinterpret_cast<const T*>(dy + row * Tile::kOutPitch)[thread]);
+        }
+      });
+  static_assert(WarpSums<kMode, Tile>::kScratch * sizeof(float) <= kXStage * sizeof(Chunk));
+  sums.add_warps(reinterpret_cast<float*>(x_rows));
+
+  float* partial = p.partials + std::int64_t{task.split} * p.partial_elems;
+  const int taps = p.kernel * p.kernel;
+  if (sums_bias && task.first_out + thread < p.cout) {
+    partial[std::int64_t{p.cout} * taps * p.cin + task.first_out + thread] = bias;
+  }
+  if (!sums.has_totals()) return;
+  sums.for_each(task.groups, [&](int tile_group, int in_group, int tile_out, float sum) {
+    const Group group(p, task.first_group + tile_group);
+    const int channel = group.channel + in_group, out = task.first_out + tile_out;
+    if (channel >= p.cin || out >= p.cout) return;
+    partial[(std::int64_t{out} * taps + group.tap) * p.cin + channel] = sum;
+  });
+}
+
+/// The splits of one problem, to be added up.
+struct SplitSum {
+  const float* partials;
+  float *dw, *dbias;  // dbias may be null
+  std::int64_t weights, partial_elems;
+  int splits, slots, cout;  // slots: runs of splits that threads share
+
+  __host__ __device__ std::int64_t elems() const { return weights + (dbias == nullptr ? 0 : cout); }
+};
+
+constexpr int kSumThreads = 256, kSumSlots = 8;
+
+__global__ void __launch_bounds__(kSumThreads)
+    split_sum_kernel(const __grid_constant__ ProblemTable<SplitSum> table) {
+  MSD_SHARED(float, of_slot, kSumThreads);
+  const BlockTask task = block_task(table);
+  const SplitSum& p = table.problems[task.problem];
+  const auto thread = static_cast<int>(threadIdx.x);
+  const int elems = kSumThreads / p.slots, slot = thread / elems, column = thread % elems;
+  const std::int64_t at = std::int64_t{task.index} * elems + column;
+  const bool live = at < p.elems();
+  float sum = 0.0f;
+  for (int split = slot; live && split < p.splits; split += p.slots) {
+    sum += p.partials[split * p.partial_elems + at];
+  }
+  of_slot[thread] = sum;
+  block_sync();
+  if (slot != 0 || !live) return;
+  for (int other = 1; other < p.slots; ++other) sum += of_slot[other * elems + column];
+  if (at < p.weights) {
+    p.dw[at] = sum;
+  } else {
+    p.dbias[at - p.weights] = sum;
+  }
+}
+
+template <typename T>
+WeightGradient<T> problem_of(const ConvBackwardWeightArgs& args, void*) {
+  const ConvGeometry& g = args.geometry;
+  const WeightGradientCut cut = weight_gradient_cut(g, args.dy.rows());
+  const std::int64_t out_hw = args.dy.h * args.dy.w;
+  narrowed(kOp, cut.split_rows + out_hw);  // a row counted from its split's first image
+  return {.x = args.x.as<T>(),
+          .dy = args.dy.as<T>(),
+          .partials = static_cast<float*>(args.workspace),
+          .x_pitch = args.x.pitch,
+          .dy_pitch = args.dy.pitch,
+          .rows = args.dy.rows(),
+          .partial_elems = cut.partial_elems,
+          .splits = narrowed(kOp, cut.splits),
+          .split_rows = narrowed(kOp, cut.split_rows),
+          .h = narrowed(kOp, args.x.h),
+          .w = narrowed(kOp, args.x.w),
+          .out_w = narrowed(kOp, args.dy.w),
+          .out_hw = narrowed(kOp, out_hw),
+          .cin = narrowed(kOp, g.cin),
+          .cout = narrowed(kOp, g.cout),
+          .kernel = narrowed(kOp, g.kernel),
+          .stride = narrowed(kOp, g.stride),
+          .padding = narrowed(kOp, g.padding),
+          .tile = cut.tile,
+          .groups = narrowed(kOp, cut.groups),
+          .tap_groups = narrowed(kOp, ceil_div(g.cin, kGroupChannels)),
+          .tile_groups = narrowed(kOp, cut.tile_groups),
+          .group_tiles = narrowed(kOp, cut.group_tiles),
+          .out_tiles = narrowed(kOp, cut.out_tiles),
+          .x_copy_bytes = copy_bytes_of(args.x),
+          .dy_copy_bytes = copy_bytes_of(args.dy),
+          .with_bias = args.dbias != nullptr};
+}
+
+/// The problems of one tile in one launch.
+template <MathMode kMode, int kIndex, typename T>
+void run(const Context& context, std::span<const WeightGradient<T>> problems) {
+  using Tile = GradientTile<kIndex, T>;
+  in_batches<WeightGradient<T>>(
+      context, problems, [](const WeightGradient<T>& p) { return p.tile == kIndex; },
+      [](const WeightGradient<T>& p, void*) { return p; },
+      [&](std::span<const WeightGradient<T>> alike) {
+        launch_over(context, weight_gradient_kernel<kMode, Tile, T>, alike, Tile::kThreads,
+                    [](const WeightGradient<T>& p) {
+                      return std::int64_t{p.splits} * p.group_tiles * p.out_tiles;
+                    });
+      });
+}
+
+template <MathMode kMode, typename T>
+void run_all_tiles(const Context& context, std::span<const WeightGradient<T>> problems) {
+  static_assert(kWeightGradientTiles == 4);
+  run<kMode, 0>(context, problems);
+  run<kMode, 1>(context, problems);
+  run<kMode, 2>(context, problems);
+  run<kMode, 3>(context, problems);
+}
+
+void handwritten(Context& context, std::span<const ConvBackwardWeightArgs> group) {
+  for (const ConvBackwardWeightArgs& args : group) check_dtype(kOp, args.x.dtype, ConvTypes{});
+  for_each_dtype(ConvTypes{}, [&]<typename T>() {
+    in_batches<WeightGradient<T>>(
+        context, group,
+        [](const ConvBackwardWeightArgs& args) { return args.x.dtype == kDeviceDType<T>; },
+        problem_of<T>,
+        [&](std::span<const WeightGradient<T>> problems) {
+          if constexpr (std::is_same_v<T, bfloat16>) {
+            run_all_tiles<MathMode::bf16>(context, problems);
+          } else if (context.allow_tf32) {
+            run_all_tiles<MathMode::tf32>(context, problems);
+          } else {
+            run_all_tiles<MathMode::tf32x3>(context, problems);
+          }
+        });
+  });
+  in_batches<SplitSum>(
+      context, group, [](const ConvBackwardWeightArgs&) { return true; },
+      [](const ConvBackwardWeightArgs& args, void*) {
+        const ConvGeometry& g = args.geometry;
+        const WeightGradientCut cut = weight_gradient_cut(g, args.dy.rows());
+        const int slots = cut.splits >= kSumSlots ? kSumSlots : cut.splits > 1 ? 2 : 1;
+        return SplitSum{static_cast<const float*>(args.workspace),
+                        static_cast<float*>(args.dw),
+                        static_cast<float*>(args.dbias),
+                        g.weight_elems(),
+                        cut.partial_elems,
+                        narrowed(kOp, cut.splits),
+                        slots,
+                        narrowed(kOp, g.cout)};
+      },
+      [&](std::span<const SplitSum> problems) {
+        launch_over(context, split_sum_kernel, problems, kSumThreads,
+                    [](const SplitSum& p) { return ceil_div(p.elems(), kSumThreads / p.slots); });
+      });
+}
+
+}  // namespace
+
+void conv_backward_weight(Context& context, std::span<const ConvBackwardWeightArgs> group) {
+  by_algorithm(context, group, handwritten);
+}
+
+}  // namespace msd::cuda

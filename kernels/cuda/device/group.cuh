@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// One launch over all problems of a group: their descriptors travel as a kernel argument, and each
+// block finds the problem it belongs to and its index among that problem's blocks.
+#pragma once
+
+#include <span>
+
+#include "kernels/cuda/device/context.h"
+#include "kernels/cuda/device/device_code.cuh"
+#include "kernels/view.h"
+
+namespace msd::cuda {
+
+inline constexpr int kMostProblems = 8;  // a layer of MSDNet has up to 2*scales - 1 = 7 branches
+
+template <typename Problem>
+struct ProblemTable {
+  Problem problems[kMostProblems];
+  unsigned last_block[kMostProblems];  // one past each problem's last block
+};
+
+/// A block's problem, and which of the problem's blocks it is.
+struct BlockTask {
+  int problem;
+  unsigned index;
+};
+template <typename Problem>
+MSD_DEVICE BlockTask block_task(const ProblemTable<Problem>& table) {
+  int problem = 0;
+  while (blockIdx.x >= table.last_block[problem]) ++problem;
+  const unsigned first = problem == 0 ? 0 : table.last_block[problem - 1];
+  return {problem, blockIdx.x - first};
+}
+
+/// One launch over at most kMostProblems problems, blocks(problem) blocks each; nothing where that
+/// is none.
+template <typename Problem, typename Blocks>
+void launch_over(const Context& context, void (*kernel)(ProblemTable<Problem>),
+                 std::span<const Problem> problems, unsigned block_threads, Blocks blocks) {
+  ProblemTable<Problem> table = {};
+  std::int64_t total = 0;
+  for (std::size_t i = 0; i < problems.size(); ++i) {
+    total += blocks(problems[i]);
+    MSD_CHECK(total <= 0x7FFFFFFF, "a launch of ", total, " blocks");
+    table.problems[i] = problems[i];
+    table.last_block[i] = static_cast<unsigned>(total);
+  }
+  if (total == 0) return;
+  launch(context.stream, static_cast<unsigned>(total), block_threads, 0, kernel, table);
+}
+
+/// The workspace's part for one problem of a launch.
+inline constexpr std::int64_t kShareBytes = kWorkspaceBytes / kMostProblems;
+
+/// Calls run(problems) for up to kMostProblems at a time of those in the group that are
+/// wanted(args); make(args, share) makes a Problem, which may use kShareBytes of workspace at
+/// `share`.
+template <typename Problem, typename Args, typename Wanted, typename Make, typename Run>
+void in_batches(const Context& context, std::span<const Args> group, Wanted wanted, Make make,
+                Run run) {
+  Problem problems[kMostProblems];
+  std::size_t count = 0;
+  for (const Args& args : group) {
+    if (!wanted(args)) continue;
+    char* share =
+        static_cast<char*>(context.workspace) + static_cast<std::int64_t>(count) * kShareBytes;
+    problems[count++] = make(args, static_cast<void*>(share));
+    if (count < kMostProblems) continue;
+    run(std::span<const Problem>(problems, count));
+    count = 0;
+  }
+  if (count > 0) run(std::span<const Problem>(problems, count));
+}
+
+template <typename T>
+inline constexpr DType kDeviceDType = kDTypeOf<T>;
+template <>
+inline constexpr DType kDeviceDType<bfloat16> = DType::bf16;
+
+/// The type of an op's sums, statistics and arithmetic; see accumulator_of.
+template <typename T>
+using Accumulator = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
+
+MSD_DEVICE float widen(float value) { return value; }
+MSD_DEVICE double widen(double value) { return value; }
+MSD_DEVICE float widen(bfloat16 value) { return to_float(value); }
+template <typename T>
+MSD_DEVICE T narrow(Accumulator<T> value) {
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    return to_bfloat16(value);
+  } else {
+    return value;
+  }
+}
+
+/// Element types an op has CUDA bodies for.
+template <typename... T>
+struct DTypes {};
+using FloatTypes = DTypes<float, double>;
+using ActivationTypes = DTypes<float, double, bfloat16>;
+
+/// Throws ShapeError where `dtype` is none of the types.
+template <typename... T>
+void check_dtype(const char* op, DType dtype, DTypes<T...>) {
+  MSD_CHECK(((dtype == kDeviceDType<T>) || ...), op, ": no CUDA body for ", name(dtype),
+            "; use f32");
+}
+/// Runs body.template operator()<T>() with each type in turn, for the problems of that type.
+template <typename... T, typename Body>
+void for_each_dtype(DTypes<T...>, Body&& body) {
+  (body.template operator()<T>(), ...);
+}
+
+/// One rounding, on the emulated device too, so that two kernels agree bit for bit.
+MSD_DEVICE float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
+MSD_DEVICE double multiply_add(double a, double b, double c) { return fma(a, b, c); }
+
+}  // namespace msd::cuda

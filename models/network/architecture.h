@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/contracts/convolution.h"
+#include "kernels/contracts/pooling.h"
+#include "models/network/config.h"
+
+namespace msd {
+
+/// Channels [first, first + channels) of one feature buffer.
+struct Feature {
+  std::int32_t buffer = 0;
+  std::int64_t first = 0, channels = 0;
+};
+
+/// What one image needs of a buffer: size x size positions by channels.
+struct FeatureBuffer {
+  std::int64_t size = 0;
+  std::int64_t channels = 0;
+};
+
+/// One step of the network. The trunk's layers write channel slices of shared buffers; everything
+/// else writes a buffer of its own.
+struct Operation {
+  enum class Kind : std::uint8_t {
+    conv_bn_relu,  // conv (bias where has_bias) -> batch norm -> ReLU
+    max_pool,
+    global_avg_pool,  // mean over all positions
+    linear,           // to the exit's logits
+  };
+
+  Kind kind = Kind::conv_bn_relu;
+  Feature input, output;
+  ConvGeometry conv;           // conv_bn_relu
+  bool has_bias = false;       // conv_bn_relu
+  PoolGeometry pool;           // max_pool
+  std::string name;            // checkpoint prefix of the convolution or linear layer
+  std::string batchnorm_name;  // conv_bn_relu
+  std::int64_t block = 0;      // the block, and exit, it belongs to
+  bool is_classifier = false;
+  /// Operations that follow one another with the same group are of one kind and independent.
+  std::int64_t group = 0;
+};
+
+/// The network a configuration describes, as a list of operations in execution order: block 1,
+/// its classifier, block 2, ... Training, inference, costs and checkpoints are all made from it.
+struct Architecture {
+  MsdnetConfig config;
+  std::vector<FeatureBuffer> buffers;  // buffers[0] is the image, 3 channels
+  std::vector<Operation> operations;
+  std::vector<Feature> logits;  // one an exit
+
+  std::int64_t exits() const { return static_cast<std::int64_t>(logits.size()); }
+};
+
+/// How many scales a layer reads and writes (the coarsest are kept), and whether a transition
+/// follows it.
+struct LayerScales {
+  std::int64_t in = 0, out = 0;
+  bool transition = false;
+};
+
+/// Of every layer of all blocks, the stem not counted.
+std::vector<LayerScales> layer_scales(const MsdnetConfig& config);
+
+/// Expands a configuration (section 3 and figure 2 of the paper). Throws ConfigError where it
+/// cannot be built: an odd number of new channels to halve, an image too small for the scales.
+Architecture make_architecture(const MsdnetConfig& config);
+
+/// 0 .. exits() - 1.
+std::vector<std::int64_t> all_exits(const Architecture& architecture);
+
+/// Throws ShapeError unless `exits` are at least one of the architecture's, from 0 and rising.
+void check_exits(const Architecture& architecture, const std::vector<std::int64_t>& exits);
+
+/// Marks the operations that any of `exits` (indices from 0) depends on, found backwards through
+/// the channel ranges.
+std::vector<bool> required_operations(const Architecture& architecture,
+                                      const std::vector<std::int64_t>& exits);
+
+}  // namespace msd

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+#include "models/weights/checkpoint.h"
+
+#include <set>
+
+#include "engine/files/byte_reader.h"
+#include "engine/files/hash.h"
+#include "engine/files/json_text.h"
+#include "engine/files/torch7_file.h"
+#include "engine/files/torch_file.h"
+#include "kernels/error.h"
+#include "models/network/state_layout.h"
+#include "models/weights/torch7_state.h"
+#include "models/weights/torch_state.h"
+
+namespace msd {
+namespace {
+
+constexpr std::string_view kFormat = "msd-checkpoint-1";
+constexpr const char* kDescription = "msd";
+
+// Over name, type and bytes of each weight, in byte order of the names.
+std::string fingerprint_of(const std::map<std::string, Tensor>& tensors) {
+  Hash hash;
+  for (const auto& [tensor_name, tensor] : tensors) {
+    if (tensor_name.starts_with(kVelocityPrefix)) continue;
+    hash.add(tensor_name);
+    hash.add(name(tensor.dtype()));
+    hash.add({static_cast<const std::byte*>(tensor.data()),
+              static_cast<std::size_t>(tensor.elems() * size_bytes(tensor.dtype()))});
+  }
+  return hash.text();
+}
+
+StateDict read_state(const std::shared_ptr<const FileBytes>& file, WeightsFormat format) {
+  if (format == WeightsFormat::torch7) {
+    StateDict state;
+    state.tensors = torch7_state(Torch7File(file->bytes()).root());
+    return state;
+  }
+  if (format != WeightsFormat::safetensors) return torch_state(TorchFile(file->bytes()).root());
+  Safetensors safetensors = parse_safetensors(file);
+  StateDict state;
+  state.tensors = std::move(safetensors.tensors);
+  if (const auto found = safetensors.metadata.find(kDescription);
+      found != safetensors.metadata.end()) {
+    state.description = found->second;
+    if (safetensors.checksum.empty()) throw FormatError("has lost its checksum: it is damaged");
+  }
+  normalize(state);
+  return state;
+}
+
+nlohmann::json to_json(const DataDescription& data) {
+  return {{"dataset", data.dataset},
+          {"class_names", data.class_names},
+          {"mean", data.mean},
+          {"std", data.std}};
+}
+
+DataDescription data_of(const nlohmann::json& described) {
+  DataDescription data;
+  data.dataset = described.at("dataset").get<std::string>();
+  data.class_names = described.at("class_names").get<std::vector<std::string>>();
+  data.mean = described.at("mean").get<std::array<float, 3>>();
+  data.std = described.at("std").get<std::array<float, 3>>();
+  return data;
+}
+
+nlohmann::json parse_description(const std::string& text) {
+  constexpr int kDeepest = 16;  // of the training's options and state; the rest has 3
+  try {
+    return parse_json(text, text.size(), kDeepest);
+  } catch (const FormatError& error) {
+    throw FormatError(message("has metadata that ", error.what()));
+  }
+}
+
+void read_description(Checkpoint& checkpoint) {
+  const nlohmann::json json = parse_description(*checkpoint.state.description);
+  const auto format = json.at("format").get<std::string>();
+  if (format != kFormat) {
+    throw FormatError("has format " + format + "; this program reads " + std::string(kFormat));
+  }
+  checkpoint.config = json.at("config").get<MsdnetConfig>();
+  if (!json.at("data").is_null()) checkpoint.data = data_of(json.at("data"));
+  checkpoint.training = json.at("training");
+  if (json.contains("optimizer")) {
+    checkpoint.state.optimizer = json.at("optimizer").get<OptimizerSettings>();
+  } else if (checkpoint.training.is_object()) {
+    const nlohmann::json options = checkpoint.training.value("options", nlohmann::json());
+    if (options.contains("lr")) checkpoint.state.optimizer = options.get<OptimizerSettings>();
+  }
+}
+
+std::string dump(const nlohmann::json& json) {
+  try {
+    return json.dump();
+  } catch (const nlohmann::json::exception& error) {
+    throw FormatError(message("the metadata: ", error.what()));
+  }
+}
+
+std::vector<NamedTensor> stored_tensors(const Network& network) {
+  std::vector<NamedTensor> tensors = network.parameters().state();
+  for (NamedTensor& velocity :
+       network.parameters().velocities_by_name(std::string(kVelocityPrefix))) {
+    tensors.push_back(std::move(velocity));
+  }
+  return tensors;
+}
+
+}  // namespace
+
+std::string_view name(WeightsFormat format) {
+  switch (format) {
+    case WeightsFormat::safetensors:
+      return "safetensors";
+    case WeightsFormat::torch_zip:
+      return "PyTorch (zip)";
+    case WeightsFormat::torch_legacy:
+      return "PyTorch (before 1.6)";
+    case WeightsFormat::torch7:
+      return "Torch7";
+  }
+  return "?";
+}
+
+WeightsFormat weights_format(std::span<const std::byte> bytes) {
+  if (looks_like_torch7(bytes)) return WeightsFormat::torch7;
+  if (!looks_like_torch(bytes)) return WeightsFormat::safetensors;
+  return bytes[0] == std::byte{'P'} ? WeightsFormat::torch_zip : WeightsFormat::torch_legacy;
+}
+
+void Checkpoint::load_weights(Network& network) const {
+  network.parameters().load_state(state.tensors, path.string(), {std::string(kVelocityPrefix)});
+}
+
+void Checkpoint::load_velocities(Network& network) const {
+  network.parameters().load_velocities(state.tensors, std::string(kVelocityPrefix), path.string());
+}
+
+Checkpoint make_checkpoint(const std::filesystem::path& path, WeightsFormat format,
+                           StateDict state) {
+  Checkpoint checkpoint;
+  checkpoint.path = path;
+  checkpoint.format = format;
+  checkpoint.state = std::move(state);
+  checkpoint.fingerprint = fingerprint_of(checkpoint.state.tensors);
+  if (!checkpoint.state.description) return checkpoint;
+  try {
+    read_description(checkpoint);
+  } catch (const nlohmann::json::exception& error) {
+    throw FormatError(message(path.string(), ": damaged metadata: ", error.what()));
+  } catch (const Error& error) {
+    throw FormatError(message(path.string(), ": ", error.what()));
+  }
+  return checkpoint;
+}
+
+Checkpoint read_checkpoint(const std::filesystem::path& path) {
+  const auto file = std::make_shared<const FileBytes>(path);
+  const WeightsFormat format = weights_format(file->bytes());
+  StateDict state;
+  try {
+    state = read_state(file, format);
+  } catch (const Error& error) {
+    throw FormatError(message(path.string(), ": ", error.what()));
+  }
+  return make_checkpoint(path, format, std::move(state));
+}
+
+InferredConfig infer_config(const Checkpoint& checkpoint, const ConfigHints& hints) {
+  StateShapes shapes;
+  for (const auto& [name, tensor] : checkpoint.state.tensors) {
+    if (!name.starts_with(kVelocityPrefix)) shapes[name] = tensor.shape();
+  }
+  try {
+    return infer_config(shapes, hints);
+  } catch (const ConfigError& error) {
+    throw ConfigError(message(checkpoint.path.string(), ": ", error.what()));
+  }
+}
+
+void require_state(const Checkpoint& checkpoint, const MsdnetConfig& config) {
+  const auto fail = [&](const auto&... parts) {
+    throw FormatError(message(checkpoint.path.string(), ": ", parts...));
+  };
+  std::set<std::string> known;
+  for (const StateEntry& entry : state_layout(make_architecture(config))) {
+    const auto found = checkpoint.state.tensors.find(entry.name);
+    if (found == checkpoint.state.tensors.end()) fail("tensor ", entry.name, " is missing");
+    if (found->second.shape() != entry.shape) {
+      fail("tensor ", entry.name, " is ", shape_text(found->second.shape()),
+           " but the network has ", shape_text(entry.shape));
+    }
+    known.insert(entry.name);
+  }
+  for (const auto& entry : checkpoint.state.tensors) {
+    const std::string& name = entry.first;
+    if (!name.starts_with(kVelocityPrefix) && !known.contains(name)) {
+      fail("tensor ", printable(name), " is not part of this network");
+    }
+  }
+}
+
+std::optional<std::string> description_of(const Checkpoint& checkpoint) {
+  if (!checkpoint.config) return std::nullopt;
+  nlohmann::json json = {{"format", kFormat},
+                         {"config", *checkpoint.config},
+                         {"data", checkpoint.data ? to_json(*checkpoint.data) : nlohmann::json()},
+                         {"training", checkpoint.training}};
+  if (checkpoint.state.optimizer) json["optimizer"] = *checkpoint.state.optimizer;
+  return dump(json);
+}
+
+std::int64_t checkpoint_bytes(const Network& network) {
+  constexpr std::int64_t kMetadata = 4096;   // configuration, data, options, state
+  constexpr std::int64_t kHeaderEntry = 80;  // of a tensor, beside its name: type, shape, offsets
+  std::int64_t bytes = kMetadata;
+  for (const NamedTensor& named : stored_tensors(network)) {
+    bytes += named.tensor.elems() * size_bytes(named.tensor.dtype()) + kHeaderEntry +
+             static_cast<std::int64_t>(named.name.size());
+  }
+  return bytes;
+}
+
+void write_checkpoint(const std::filesystem::path& path, const Network& network,
+                      const DataDescription& data, const nlohmann::json& training,
+                      const std::filesystem::path& previous) {
+  Checkpoint described;
+  described.config = network.config();
+  described.data = data;
+  described.training = training;
+  std::string text;
+  try {
+    text = *description_of(described);
+  } catch (const FormatError& error) {
+    throw FormatError(message(path.string(), ": ", error.what()));
+  }
+  write_safetensors(path, stored_tensors(network), {{kDescription, text}}, previous);
+}
+
+}  // namespace msd

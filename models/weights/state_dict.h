@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/tensor.h"
+
+namespace msd {
+
+/// The settings of SGD with which a file's velocities were made.
+struct OptimizerSettings {
+  double lr = 0.0, momentum = 0.0, dampening = 0.0, weight_decay = 0.0;
+  bool nesterov = false;
+
+  bool operator==(const OptimizerSettings&) const = default;
+};
+
+void to_json(nlohmann::json& json, const OptimizerSettings& settings);
+void from_json(const nlohmann::json& json, OptimizerSettings& settings);
+
+inline constexpr std::string_view kVelocityPrefix = "velocity/";
+
+/// A network's tensors by this project's names (PyTorch's), contiguous and on the host; the
+/// optimiser's velocities (PyTorch: momentum buffers) as kVelocityPrefix + the parameter's name.
+struct StateDict {
+  std::map<std::string, Tensor> tensors;
+  std::optional<OptimizerSettings> optimizer;
+  /// Why a file that has an optimiser has none of use here.
+  std::string optimizer_problem;
+  /// This project's JSON about the network, see models/weights/checkpoint.h.
+  std::optional<std::string> description;
+};
+
+/// The name without DataParallel's "module." before it.
+std::string_view without_module(std::string_view name);
+
+/// Takes DataParallel's "module." off the names and adds what files may lack: counters of batches
+/// (PyTorch before 0.4.1), as 0, and the bias of the ImageNet stem's convolution, as 0. Throws
+/// FormatError where two names become one.
+void normalize(StateDict& state);
+
+/// Whether PyTorch's state dictionaries have name `a` before `b`: blocks before classifiers,
+/// modules by number, down before normal, weight before bias before the statistics.
+bool torch_order(const std::string& a, const std::string& b);
+
+/// Whether the name is a batch norm's statistic or counter, which no optimiser steps.
+bool is_buffer(std::string_view name);
+
+}  // namespace msd

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+// What infer_config makes of the fields that somebody decided.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "models/weights/deduce_config.h"
+#include "tests/models/naive_network.h"
+#include "tests/support/errors.h"
+
+namespace msd {
+namespace {
+
+using test::throws;
+using Factors = std::vector<std::int64_t>;
+
+StateShapes shapes_of(const MsdnetConfig& config) { return test::NaiveNetwork(config).state; }
+
+MsdnetConfig small() {
+  MsdnetConfig c = preset("cifar10-tiny");
+  c.base = 3;
+  return c;
+}
+
+ConfigHints hints_of(const MsdnetConfig& c) {
+  return {.blocks = c.blocks,
+          .step_mode = c.step_mode,
+          .step = c.step,
+          .base = c.base,
+          .init_channels = c.init_channels,
+          .growth_rate = c.growth_rate,
+          .growth_factors = c.growth_factors,
+          .bottleneck = c.bottleneck,
+          .bottleneck_factors = c.bottleneck_factors,
+          .prune = c.prune,
+          .reduction = c.reduction,
+          .classes = c.classes,
+          .input_kind = c.input_kind,
+          .image_size = c.image_size};
+}
+
+TEST(ConfigInferenceHints, AreTakenAsTheyAre) {
+  const MsdnetConfig config = small();
+  EXPECT_EQ(infer_config(shapes_of(config), hints_of(config)).config, config);
+}
+
+TEST(ConfigInferenceHints, ChooseAmongEqualConfigurations) {
+  const auto expect_kept = [](const MsdnetConfig& config, const ConfigHints& hints) {
+    const InferredConfig inferred = infer_config(shapes_of(config), hints);
+    EXPECT_EQ(inferred.config, config);
+  };
+  MsdnetConfig c = infer_config(shapes_of(small())).config;
+  c.blocks = 2, c.step_mode = StepMode::lin_grow, c.step = 1, c.base = 2;  // or even, 2
+  expect_kept(c, {.step_mode = StepMode::lin_grow});
+  c.step_mode = StepMode::even, c.step = 2;
+  expect_kept(c, {});
+  expect_kept(c, {.step = 2});
+  c.blocks = 1, c.step = 77;
+  expect_kept(c, {.step = 77});
+  c = small();  // even widths: rounding does not tell these from 1-2-4
+  c.growth_factors = {2, 4, 8}, c.growth_rate = 4, c.init_channels = 4;
+  expect_kept(c, {.growth_factors = c.growth_factors});
+  expect_kept(c, {.growth_rate = 4});
+  expect_kept(c, {.init_channels = 4});
+  c = small();
+  c.reduction = 0.51;
+  expect_kept(c, {.reduction = 0.51});
+  c.reduction = 0.5, c.bottleneck_factors = {4096, 4096, 4096};
+  expect_kept(c, {.bottleneck_factors = c.bottleneck_factors});
+  c = small();
+  c.growth_factors = {1}, c.bottleneck_factors = {1}, c.reduction = 0, c.prune = PruneMode::min;
+  expect_kept(c, {.prune = PruneMode::min});
+  c.prune = PruneMode::max;
+  expect_kept(c, {});
+}
+
+TEST(ConfigInferenceHints, ThatContradictTheFileAreNamed) {
+  struct Wrong {
+    ConfigHints hints;
+    std::vector<std::string> words;
+  };
+  const std::vector<Wrong> all = {
+      {{.blocks = 4}, {"--blocks 4", "3 blocks"}},
+      {{.step_mode = StepMode::lin_grow}, {"--step-mode lin_grow", "[3,1,1]"}},
+      {{.step = 2}, {"--step 2", "[3,1,1]"}},
+      {{.base = 4}, {"--base 4", "[3,1,1]"}},
+      {{.init_channels = 16}, {"--init-channels 16", "blocks.0.0.layers.0.net.0.weight is [8,"}},
+      {{.growth_rate = 8}, {"--growth-rate 8", "blocks.0.1.layers.0.conv_normal.net.0.weight"}},
+      {{.growth_factors = Factors{1, 2, 2}},
+       {"--growth-factors 1-2-2", "blocks.0.0.layers.2.net.0.weight is [32,"}},
+      {{.growth_factors = Factors{1, 2}}, {"--growth-factors 1-2", "3 scales"}},
+      {{.bottleneck = false},
+       {"--no-bottleneck", "blocks.0.1.layers.0.conv_normal.net.0.weight is [4,8,1,1]"}},
+      {{.bottleneck_factors = Factors{1, 3, 4}},
+       {"--bottleneck-factors 1-3-4", "blocks.0.1.layers.1.conv_normal.net.0.weight"}},
+      {{.bottleneck_factors = Factors{1, 2}}, {"--bottleneck-factors", "one for each scale"}},
+      {{.prune = PruneMode::min}, {"--prune min", "blocks.0."}},
+      {{.reduction = 0.75}, {"--reduction 0.75", ".m.0.net.0.weight"}},
+      {{.reduction = 0.0}, {"--reduction 0", "a transition"}},
+      {{.step = std::numeric_limits<std::int64_t>::max()}, {"--step 9223372036854775807"}},
+      {{.reduction = std::nan("")}, {"--reduction"}},
+      {{.classes = 100}, {"--classes 100", "classifier.0.linear.weight is [10,128]"}},
+      {{.input_kind = InputKind::imagenet},
+       {"--input-kind imagenet", "blocks.0.0.layers.0.0.weight is missing"}},
+      {{.image_size = 2}, {"--image-size 2"}},
+      {{.growth_rate = 3, .prune = PruneMode::max}, {"--growth-rate 3"}},
+  };
+  const StateShapes shapes = shapes_of(small());
+  for (const Wrong& wrong : all) {
+    for (const std::string& word : wrong.words) {
+      EXPECT_TRUE(throws<ConfigError>([&] { infer_config(shapes, wrong.hints); }, {word}));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace msd
