@@ -34,6 +34,8 @@ function(msd_library name)
   add_library(msd_${name} STATIC ${arg_SOURCES})
   add_library(msd::${name} ALIAS msd_${name})
   msd_options(msd_${name})
+  # Few translation units for a build from nothing; one a file for whoever edits them.
+  set_target_properties(msd_${name} PROPERTIES UNITY_BUILD ${MSD_UNITY_BUILD})
   target_link_libraries(msd_${name} PUBLIC ${arg_DEPENDS})
   target_compile_features(msd_${name} INTERFACE $<INSTALL_INTERFACE:cxx_std_20>)
 endfunction()
