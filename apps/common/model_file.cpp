@@ -2,6 +2,7 @@
 #include "apps/common/model_file.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
 #include "kernels/error.h"
@@ -11,15 +12,15 @@ namespace {
 
 // What the run that made the checkpoint stored of its data; null where nothing did.
 nlohmann::json stored_data(const Checkpoint& checkpoint) {
-  if (!checkpoint.training.is_object()) return {};
-  return checkpoint.training.value("data", nlohmann::json());
+  if (!checkpoint.training->is_object()) return {};
+  return checkpoint.training->value("data", nlohmann::json());
 }
 
 // Positions of held-out images mean nothing in other data of the same name.
 void require_trained_on(const Checkpoint& checkpoint, const Dataset& data) {
   const nlohmann::json stored = stored_data(checkpoint);
   if (!stored.is_object() || stored.value("dataset", "") != data.name) return;
-  const std::string trained = checkpoint.training.value("data_fingerprint", data.fingerprint);
+  const std::string trained = checkpoint.training->value("data_fingerprint", data.fingerprint);
   if (trained == data.fingerprint) return;
   throw ConfigError(message(checkpoint.path.string(), " was trained on other images (", trained,
                             ") than this ", data.name, " holds (", data.fingerprint,

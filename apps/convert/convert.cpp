@@ -50,7 +50,7 @@ void write_weights(Weights& weights, const ConvertOptions& options) {
     std::erase_if(state.tensors,
                   [](const auto& entry) { return entry.first.starts_with(kVelocityPrefix); });
     state.optimizer.reset();
-    checkpoint.training = nullptr;
+    checkpoint.training = {};
   }
   state.description = description_of(checkpoint);
   if (options.target() == ConvertTarget::torch) {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <csignal>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/model_file.h"
 #include "apps/common/table.h"
@@ -36,7 +37,7 @@ void print_start(const TrainingRun& run, const RunFolder& folder, const MsdnetCo
 // Throws ConfigError where options given on the command line are not those the run began with.
 void require_same(const Checkpoint& resumed, const MsdnetConfig& config,
                   const nlohmann::json& stored) {
-  const nlohmann::json& before = resumed.training;
+  const nlohmann::json& before = *resumed.training;
   if (*resumed.config == config && before.at("options") == stored.at("options") &&
       before.at("data_fingerprint") == stored.at("data_fingerprint")) {
     return;
@@ -94,7 +95,7 @@ int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
     require_same_split(*resumed_folder, data, split);
     resumed->load_weights(network);
     resumed->load_velocities(network);
-    state = resumed->training.at("state").get<TrainingState>();
+    state = resumed->training->at("state").get<TrainingState>();
   } else if (start.has_value()) {
     start->load_weights(network);
   } else {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/app.h"
 #include "apps/train/command.h"
@@ -15,14 +16,14 @@ constexpr const char* kDescription =
 int resume(const std::string& run_dir, int argc, char** argv) {
   const RunFolder folder = RunFolder::open(run_dir);
   const Checkpoint checkpoint = folder.read_latest();
-  if (!checkpoint.training.is_object()) {
+  if (!checkpoint.training->is_object()) {
     throw FormatError(checkpoint.path.string() + ": holds no training state to resume");
   }
   TrainCommand command;
   CLI::App app(kDescription, "msd-train");
   command.add_to(app);
-  command.training.set_defaults(checkpoint.training.at("options"));
-  command.data.set_defaults(checkpoint.training.at("data"));
+  command.training.set_defaults(checkpoint.training->at("options"));
+  command.data.set_defaults(checkpoint.training->at("data"));
   app.parse(argc, argv);
   return continue_training(command, folder, checkpoint);
 }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <tuple>
 
@@ -56,7 +57,7 @@ void to_json(nlohmann::json& json, const TrainingState& state) {
 void from_json(const nlohmann::json& json, TrainingState& state) {
   read_member(json, "epoch", state.epoch);
   read_member(json, "step", state.step);
-  read_member(json, "counts", state.counts);
+  json.at("counts").get_to(state.counts);
   read_member(json, "best", state.best);
   read_member(json, "best_epoch", state.best_epoch);
 }

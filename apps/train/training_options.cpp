@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/usage.h"
 #include "engine/files/json_text.h"

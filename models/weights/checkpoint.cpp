@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "models/weights/checkpoint.h"
 
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "engine/files/byte_reader.h"
@@ -87,8 +88,8 @@ void read_description(Checkpoint& checkpoint) {
   checkpoint.training = json.at("training");
   if (json.contains("optimizer")) {
     checkpoint.state.optimizer = json.at("optimizer").get<OptimizerSettings>();
-  } else if (checkpoint.training.is_object()) {
-    const nlohmann::json options = checkpoint.training.value("options", nlohmann::json());
+  } else if (checkpoint.training->is_object()) {
+    const nlohmann::json options = checkpoint.training->value("options", nlohmann::json());
     if (options.contains("lr")) checkpoint.state.optimizer = options.get<OptimizerSettings>();
   }
 }
@@ -209,7 +210,7 @@ std::optional<std::string> description_of(const Checkpoint& checkpoint) {
   nlohmann::json json = {{"format", kFormat},
                          {"config", *checkpoint.config},
                          {"data", checkpoint.data ? to_json(*checkpoint.data) : nlohmann::json()},
-                         {"training", checkpoint.training}};
+                         {"training", *checkpoint.training}};
   if (checkpoint.state.optimizer) json["optimizer"] = *checkpoint.state.optimizer;
   return dump(json);
 }

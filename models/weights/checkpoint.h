@@ -4,11 +4,12 @@
 #include <array>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/files/json_value.h"
 #include "engine/files/safetensors.h"
 #include "models/network/network.h"
 #include "models/weights/deduce_config.h"
@@ -40,7 +41,7 @@ struct Checkpoint {
   std::optional<MsdnetConfig> config;
   std::optional<DataDescription> data;
   /// Whatever the trainer stored (null when it stored nothing).
-  nlohmann::json training;
+  JsonValue training;
   /// A Hash's text over the parameters and statistics: names these weights elsewhere.
   std::string fingerprint;
 
