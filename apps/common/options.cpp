@@ -183,15 +183,16 @@ int CommandLine::usage_error(const std::string& text) const {
   return 2;
 }
 
-void CommandLine::parse(int argc, char** argv) {
+void CommandLine::parse(const std::vector<std::string>& arguments) {
   try {
-    app_->parse(argc, argv);
+    app_->parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
   } catch (const CLI::ParseError& error) {
     throw UsageError(error.what());
   }
 }
 
 int CommandLine::run(int argc, char** argv, const std::function<int()>& verb) {
+  arguments_.assign(argv + std::min(argc, 1), argv + argc);
   app_->allow_extras();
   app_->get_formatter()->column_width(34);
   try {

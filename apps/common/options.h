@@ -108,7 +108,9 @@ class CommandLine {
                              const std::string& context) const;
 
   /// Writes the targets. Throws UsageError.
-  void parse(int argc, char** argv);
+  void parse(const std::vector<std::string>& arguments);
+  /// What run() parsed, without the program's name.
+  const std::vector<std::string>& arguments() const { return arguments_; }
   /// Parses, then runs `verb`, and maps what happens to an exit code: verb's; 0 after --help; 1 for
   /// a failure, with one line on stderr; 2 for wrong usage, with the nearest option where one is
   /// unknown.
@@ -121,6 +123,7 @@ class CommandLine {
   std::string nearest_option(const std::string& unknown) const;
 
   std::unique_ptr<CLI::App> app_;
+  std::vector<std::string> arguments_;
 };
 
 }  // namespace msd

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "apps/train/command.h"
+#include "apps/train/train_options.h"
 
 #include <algorithm>
 #include <charconv>
@@ -36,12 +36,12 @@ std::optional<std::int64_t> kept_epochs(const std::string& text) {
 
 }  // namespace
 
-void TrainCommand::add_to(CommandLine& line) {
+void TrainOptions::add_to(CommandLine& line) {
   line_ = &line;
   line.last_one_wins();
   model.add_to(line);
   data.add_to(line, /*for_training=*/true);
-  training.add_to(line);
+  recipe.add_to(line);
   line.option("--workers", workers, "Threads that prepare batches; 0: none beside the training")
       .range(0, 256)
       .show_default()
@@ -52,7 +52,7 @@ void TrainCommand::add_to(CommandLine& line) {
   line.on_parsed([this] { check_usage(); });
 }
 
-void TrainCommand::add_run(CommandLine& line) {
+void TrainOptions::add_run(CommandLine& line) {
   const std::string run = "Run";
   line.option("--run-dir", run_dir, "Folder for configuration, metrics and checkpoints")
       .show_default()
@@ -99,7 +99,7 @@ void TrainCommand::add_run(CommandLine& line) {
   line.flag("--json", json, "Print JSON, one object a line").group(run);
 }
 
-void TrainCommand::add_instead_of_run(CommandLine& line) {
+void TrainOptions::add_instead_of_run(CommandLine& line) {
   const std::string other = "Instead of a run";
   const Option dry_run_option =
       line.flag("--dry-run", dry_run,
@@ -138,13 +138,13 @@ void TrainCommand::add_instead_of_run(CommandLine& line) {
       .group(other);
 }
 
-SavePolicy TrainCommand::save_policy() const {
+SavePolicy TrainOptions::save_policy() const {
   return {save_every, *kept_epochs(keep), on_save_error == "continue"};
 }
 
-void TrainCommand::check_usage() const {
+void TrainOptions::check_usage() const {
   data.check_usage();
-  training.check_usage();
+  recipe.check_usage();
   if (!weights.empty()) line_->refuse_without_effect({"--init"}, "--weights");
   if (!tensors.empty()) {
     for (const Option option : line_->options()) {

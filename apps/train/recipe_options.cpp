@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-#include "apps/train/training_options.h"
+#include "apps/train/recipe_options.h"
 
 #include <charconv>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "engine/files/json_text.h"
 #include "kernels/error.h"
 
 namespace msd {
 
-void TrainingOptions::add_to(CommandLine& line) {
+void RecipeOptions::add_to(CommandLine& line) {
   line_ = &line;
   const std::string group = "Training";
   const auto option = [&](const char* name, auto& value, const char* text) {
@@ -36,7 +37,7 @@ void TrainingOptions::add_to(CommandLine& line) {
   option("--seed", seed, "Of initial weights, order and augmentation");
 }
 
-void TrainingOptions::check_usage() const {
+void RecipeOptions::check_usage() const {
   if (schedule_ == "cosine") {
     line_->refuse_without_effect({"--lr-milestones", "--lr-gamma"}, "--lr-schedule cosine");
   }
@@ -45,15 +46,15 @@ void TrainingOptions::check_usage() const {
   }
 }
 
-Augmentation TrainingOptions::augmentation() const {
+Augmentation RecipeOptions::augmentation() const {
   return augment_ == "standard" ? Augmentation::standard : Augmentation::none;
 }
 
-Initialization TrainingOptions::initialization() const {
+Initialization RecipeOptions::initialization() const {
   return init_ == "he-fan-out" ? Initialization::he_fan_out : Initialization::he_fan_in;
 }
 
-ScheduleOptions TrainingOptions::schedule() const {
+ScheduleOptions RecipeOptions::schedule() const {
   ScheduleOptions options;
   options.kind = schedule_ == "cosine" ? ScheduleKind::cosine : ScheduleKind::multistep;
   options.lr = lr_;
@@ -63,7 +64,7 @@ ScheduleOptions TrainingOptions::schedule() const {
   return options;
 }
 
-std::vector<double> TrainingOptions::exit_weights(std::int64_t exits) const {
+std::vector<double> RecipeOptions::exit_weights(std::int64_t exits) const {
   std::vector<double> weights;
   const char* at = exit_weights_.data();
   const char* end = at + exit_weights_.size();
@@ -85,7 +86,7 @@ std::vector<double> TrainingOptions::exit_weights(std::int64_t exits) const {
   return weights;
 }
 
-void TrainingOptions::take(const OptimizerSettings& settings) {
+void RecipeOptions::take(const OptimizerSettings& settings) {
   const auto take = [&](const char* option, auto& value, const auto& setting) {
     if (!line_->given(option)) value = setting;
   };
@@ -99,7 +100,24 @@ void TrainingOptions::take(const OptimizerSettings& settings) {
   take("--weight-decay", sgd_.weight_decay, settings.weight_decay);
 }
 
-nlohmann::json TrainingOptions::to_json() const {
+void RecipeOptions::take_optimizer(const Checkpoint& checkpoint, Network& network) {
+  const StateDict& state = checkpoint.state;
+  const std::string file = checkpoint.path.string();
+  if (!state.optimizer) {
+    throw ConfigError(state.optimizer_problem.empty()
+                          ? file + ": has no state of an optimiser; leave --optimizer-state out"
+                          : file + ": cannot use its optimiser's state: " +
+                                state.optimizer_problem + "; leave --optimizer-state out");
+  }
+  try {
+    take(*state.optimizer);
+  } catch (const ConfigError& error) {
+    throw ConfigError(file + ": " + error.what());
+  }
+  checkpoint.load_velocities(network);
+}
+
+nlohmann::json RecipeOptions::to_json() const {
   return {{"epochs", epochs},
           {"batch_size", batch_size},
           {"drop_last", drop_last},
@@ -118,7 +136,7 @@ nlohmann::json TrainingOptions::to_json() const {
           {"seed", seed}};
 }
 
-void TrainingOptions::set_defaults(const nlohmann::json& stored) {
+void RecipeOptions::set_defaults(const nlohmann::json& stored) {
   read_member(stored, "epochs", epochs);
   read_member(stored, "batch_size", batch_size);
   read_member(stored, "drop_last", drop_last);
