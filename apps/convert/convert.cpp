@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "apps/convert/convert.h"
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <optional>
 
-#include "apps/common/app.h"
 #include "apps/common/model_file.h"
+#include "apps/convert/describe.h"
 #include "apps/convert/values.h"
 #include "data/split.h"
 #include "engine/files/torch_file.h"
@@ -178,19 +178,6 @@ void convert(const ConvertOptions& options) {
     convert_weights(std::move(*checkpoint), options);
   }
   if (!std::cout.flush()) throw IoError("cannot write to stdout; is the disk full?");
-}
-
-int convert_main(int argc, char** argv) {
-  CLI::App app(
-      "Says what a file of weights, a hold-out list or a list of costs holds, of this project, "
-      "PyTorch or Torch7, and converts it.",
-      "msd-convert");
-  ConvertOptions options;
-  options.add_to(app);
-  return run_app(app, argc, argv, [&options] {
-    convert(options);
-    return 0;
-  });
 }
 
 }  // namespace msd

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
+#include "apps/convert/describe.h"
+
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <set>
 
-#include "apps/convert/convert.h"
+#include "kernels/error.h"
 
 namespace msd {
 namespace {
