@@ -47,7 +47,7 @@ void require_same_classes(const Checkpoint& checkpoint, const Dataset& data) {
 
 std::optional<MsdnetConfig> base_config(const Checkpoint& checkpoint, const ModelOptions& options) {
   if (checkpoint.config || options.preset_given()) return checkpoint.config;
-  return infer_config(checkpoint, options.hints()).config;
+  return deduce_config(checkpoint, options.hints()).config;
 }
 
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
@@ -105,8 +105,8 @@ ImageSelection select_images(const std::string& part, const Dataset& data,
   throw ConfigError(message(data.name, " has no ", part, " images"));
 }
 
-DataDescription description_of(const Checkpoint& checkpoint, const Dataset& data) {
-  return checkpoint.data ? *checkpoint.data : describe(data);
+DataDescription data_description(const Checkpoint& checkpoint, const Dataset& data) {
+  return checkpoint.data ? *checkpoint.data : data_description(data);
 }
 
 }  // namespace msd

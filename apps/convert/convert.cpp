@@ -31,10 +31,10 @@ Weights with_config(Checkpoint read, const ConvertOptions& options) {
   Weights weights{std::move(read), false, {}};
   Checkpoint& checkpoint = weights.checkpoint;
   if (!checkpoint.config && !options.model.preset_given()) {
-    InferredConfig inferred = infer_config(checkpoint, options.model.hints());
-    checkpoint.config = std::move(inferred.config);
-    weights.undecided = std::move(inferred.undecided);
-    weights.inferred = true;
+    DeducedConfig deduced = deduce_config(checkpoint, options.model.hints());
+    checkpoint.config = std::move(deduced.config);
+    weights.undecided = std::move(deduced.undecided);
+    weights.deduced = true;
   } else {
     // What is claimed of the network must be what the tensors say.
     checkpoint.config = options.model.resolve(checkpoint.config, std::nullopt);
@@ -52,11 +52,11 @@ void write_weights(Weights& weights, const ConvertOptions& options) {
     state.optimizer.reset();
     checkpoint.training = {};
   }
-  state.description = description_of(checkpoint);
+  state.metadata = metadata_json(checkpoint);
   if (options.target() == ConvertTarget::torch) {
     write_torch(options.output, torch_checkpoint(state, options.module_prefix));
   } else {
-    write_safetensors(options.output, named(state.tensors), {{"msd", *state.description}});
+    write_safetensors(options.output, named(state.tensors), {{kMetadataKey, *state.metadata}});
   }
 }
 

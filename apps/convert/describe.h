@@ -12,7 +12,7 @@ namespace msd {
 /// A weights file with its configuration.
 struct Weights {
   Checkpoint checkpoint;  // its config is set
-  bool inferred = false;  // the configuration, from names and shapes
+  bool deduced = false;   // the configuration, from names and shapes
   std::vector<std::string> undecided;
 };
 

@@ -17,7 +17,7 @@ void eval(EvalOptions& options) {
   const Network network = load_network(*runtime, checkpoint, options.model, data.classes(),
                                        options.precision.parameters());
   require_fit(network.config(), data);
-  const DataDescription description = description_of(checkpoint, data);
+  const DataDescription description = data_description(checkpoint, data);
   const EvalRun run{*runtime, options, checkpoint, network, data, description};
   if (options.mode == "budget") {
     evaluate_budgets(run);

@@ -66,7 +66,7 @@ Trainer::Trainer(const TrainingRun& run, Progress& progress)
     : run_(run),
       progress_(progress),
       exit_weights_(run.options.exit_weights(run.network.architecture().exits())),
-      description_(describe(run.data)),
+      description_(data_description(run.data)),
       feed_(run.runtime, run.data.train, run.split.train, loader_options(run)),
       schedule_(run.options.schedule(), run.options.epochs, feed_.steps_per_epoch()),
       sgd_(run.runtime, run.network.parameters(), run.options.sgd()),

@@ -165,7 +165,7 @@ TEST_F(Eval, BareStateDictionaryNeedsData) {
   Network network(small_config(), host);
   network.initialize(4);
   weights_ = path("converted.safetensors");  // knows its data, but of no hold-out
-  write_checkpoint(weights_, network, describe(load_cifar(Cifar::cifar10, cifar)), json());
+  write_checkpoint(weights_, network, data_description(load_cifar(Cifar::cifar10, cifar)), json());
   const ProgramResult expected = eval({"--data", cifar, "--json", "--time-images", "0"});
   ASSERT_TRUE(succeeds(expected));
   EXPECT_TRUE(fails(eval({"--data", cifar, "--mode", "budget"}), 1, {"held out", "--split"}));
