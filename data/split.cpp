@@ -2,6 +2,7 @@
 #include "data/split.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 

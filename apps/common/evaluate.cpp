@@ -35,7 +35,7 @@ std::vector<std::int64_t> all_images(const ImageSet& set) {
   return indices;
 }
 
-DataDescription describe(const Dataset& data) {
+DataDescription data_description(const Dataset& data) {
   return {data.name, data.class_names, data.mean, data.std};
 }
 

@@ -6,7 +6,7 @@
 
 #include "data/dataset.h"
 #include "models/inference/evaluator.h"
-#include "models/weights/checkpoint.h"
+#include "models/network/data_description.h"
 
 namespace msd {
 
@@ -26,7 +26,7 @@ Evaluation evaluate(Runtime& runtime, const Network& network, DType activations,
 std::vector<std::int64_t> all_images(const ImageSet& set);
 
 /// What the checkpoint stores of a data set.
-DataDescription describe(const Dataset& data);
+DataDescription data_description(const Dataset& data);
 
 /// Throws ConfigError unless the network takes this data set's images and knows its classes.
 void require_fit(const MsdnetConfig& config, const Dataset& data);

@@ -6,7 +6,7 @@
 
 #include "models/exits/confidence_reader.h"
 #include "models/inference/plan.h"
-#include "models/weights/checkpoint.h"
+#include "models/network/data_description.h"
 
 namespace msd {
 

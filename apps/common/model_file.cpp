@@ -2,6 +2,7 @@
 #include "apps/common/model_file.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
 #include "kernels/error.h"
@@ -11,15 +12,15 @@ namespace {
 
 // What the run that made the checkpoint stored of its data; null where nothing did.
 nlohmann::json stored_data(const Checkpoint& checkpoint) {
-  if (!checkpoint.training.is_object()) return {};
-  return checkpoint.training.value("data", nlohmann::json());
+  if (!checkpoint.training->is_object()) return {};
+  return checkpoint.training->value("data", nlohmann::json());
 }
 
 // Positions of held-out images mean nothing in other data of the same name.
 void require_trained_on(const Checkpoint& checkpoint, const Dataset& data) {
   const nlohmann::json stored = stored_data(checkpoint);
   if (!stored.is_object() || stored.value("dataset", "") != data.name) return;
-  const std::string trained = checkpoint.training.value("data_fingerprint", data.fingerprint);
+  const std::string trained = checkpoint.training->value("data_fingerprint", data.fingerprint);
   if (trained == data.fingerprint) return;
   throw ConfigError(message(checkpoint.path.string(), " was trained on other images (", trained,
                             ") than this ", data.name, " holds (", data.fingerprint,
@@ -46,7 +47,7 @@ void require_same_classes(const Checkpoint& checkpoint, const Dataset& data) {
 
 std::optional<MsdnetConfig> base_config(const Checkpoint& checkpoint, const ModelOptions& options) {
   if (checkpoint.config || options.preset_given()) return checkpoint.config;
-  return infer_config(checkpoint, options.hints()).config;
+  return deduce_config(checkpoint, options.hints()).config;
 }
 
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
@@ -104,8 +105,8 @@ ImageSelection select_images(const std::string& part, const Dataset& data,
   throw ConfigError(message(data.name, " has no ", part, " images"));
 }
 
-DataDescription description_of(const Checkpoint& checkpoint, const Dataset& data) {
-  return checkpoint.data ? *checkpoint.data : describe(data);
+DataDescription data_description(const Checkpoint& checkpoint, const Dataset& data) {
+  return checkpoint.data ? *checkpoint.data : data_description(data);
 }
 
 }  // namespace msd

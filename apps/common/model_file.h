@@ -44,6 +44,6 @@ ImageSelection select_images(const std::string& part, const Dataset& data,
                              bool split_given);
 
 /// What the network was trained with: the checkpoint's, or for a bare state dictionary `data`'s.
-DataDescription description_of(const Checkpoint& checkpoint, const Dataset& data);
+DataDescription data_description(const Checkpoint& checkpoint, const Dataset& data);
 
 }  // namespace msd

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "apps/convert/convert.h"
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <optional>
 
-#include "apps/common/app.h"
 #include "apps/common/model_file.h"
+#include "apps/convert/describe.h"
 #include "apps/convert/values.h"
 #include "data/split.h"
 #include "engine/files/torch_file.h"
@@ -31,10 +31,10 @@ Weights with_config(Checkpoint read, const ConvertOptions& options) {
   Weights weights{std::move(read), false, {}};
   Checkpoint& checkpoint = weights.checkpoint;
   if (!checkpoint.config && !options.model.preset_given()) {
-    InferredConfig inferred = infer_config(checkpoint, options.model.hints());
-    checkpoint.config = std::move(inferred.config);
-    weights.undecided = std::move(inferred.undecided);
-    weights.inferred = true;
+    DeducedConfig deduced = deduce_config(checkpoint, options.model.hints());
+    checkpoint.config = std::move(deduced.config);
+    weights.undecided = std::move(deduced.undecided);
+    weights.deduced = true;
   } else {
     // What is claimed of the network must be what the tensors say.
     checkpoint.config = options.model.resolve(checkpoint.config, std::nullopt);
@@ -50,13 +50,13 @@ void write_weights(Weights& weights, const ConvertOptions& options) {
     std::erase_if(state.tensors,
                   [](const auto& entry) { return entry.first.starts_with(kVelocityPrefix); });
     state.optimizer.reset();
-    checkpoint.training = nullptr;
+    checkpoint.training = {};
   }
-  state.description = description_of(checkpoint);
+  state.metadata = metadata_json(checkpoint);
   if (options.target() == ConvertTarget::torch) {
     write_torch(options.output, torch_checkpoint(state, options.module_prefix));
   } else {
-    write_safetensors(options.output, named(state.tensors), {{"msd", *state.description}});
+    write_safetensors(options.output, named(state.tensors), {{kMetadataKey, *state.metadata}});
   }
 }
 
@@ -178,19 +178,6 @@ void convert(const ConvertOptions& options) {
     convert_weights(std::move(*checkpoint), options);
   }
   if (!std::cout.flush()) throw IoError("cannot write to stdout; is the disk full?");
-}
-
-int convert_main(int argc, char** argv) {
-  CLI::App app(
-      "Says what a file of weights, a hold-out list or a list of costs holds, of this project, "
-      "PyTorch or Torch7, and converts it.",
-      "msd-convert");
-  ConvertOptions options;
-  options.add_to(app);
-  return run_app(app, argc, argv, [&options] {
-    convert(options);
-    return 0;
-  });
 }
 
 }  // namespace msd

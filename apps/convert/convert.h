@@ -1,28 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <iosfwd>
-#include <string>
-
 #include "apps/convert/convert_options.h"
-#include "models/weights/checkpoint.h"
 
 namespace msd {
 
-/// A weights file with its configuration.
-struct Weights {
-  Checkpoint checkpoint;  // its config is set
-  bool inferred = false;  // the configuration, from names and shapes
-  std::vector<std::string> undecided;
-};
-
-/// Tells a person, or with --json a program, what the file holds.
-void describe_weights(std::ostream& out, const Weights& weights, bool json);
-
-/// Does what the options ask for.
+/// Describes or converts the input, as the command line says.
 void convert(const ConvertOptions& options);
-
-/// The program: parses the command line, runs what it asks for, returns the exit code.
-int convert_main(int argc, char** argv);
 
 }  // namespace msd

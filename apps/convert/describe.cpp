@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
+#include "apps/convert/describe.h"
+
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <set>
 
-#include "apps/convert/convert.h"
+#include "kernels/error.h"
 
 namespace msd {
 namespace {
@@ -46,7 +48,7 @@ nlohmann::ordered_json json_of(const Weights& weights) {
       {"file", checkpoint.path.string()},
       {"format", name(checkpoint.format)},
       {"config", nlohmann::json(*checkpoint.config)},
-      {"config_source", weights.inferred ? "names and shapes" : "file"},
+      {"config_source", weights.deduced ? "names and shapes" : "file"},
       {"undecided", weights.undecided},
       {"parameters", totals.parameters},
       {"dtypes", totals.types},
@@ -77,7 +79,7 @@ void describe_weights(std::ostream& out, const Weights& weights, bool json) {
   out << "file: " << checkpoint.path.string() << ", " << name(checkpoint.format) << '\n'
       << "weights: " << totals.parameters << " parameters of type " << types << " in "
       << totals.tensors << " tensors with the statistics\n"
-      << "network (" << (weights.inferred ? "by names and shapes" : "as the file says")
+      << "network (" << (weights.deduced ? "by names and shapes" : "as the file says")
       << "): " << options_of(*checkpoint.config) << '\n';
   for (const std::string& note : weights.undecided) out << "  " << note << '\n';
   if (checkpoint.state.optimizer) {

@@ -2,6 +2,7 @@
 #include "apps/convert/values.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "engine/files/byte_reader.h"

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
+#include "apps/eval/anytime.h"
+
 #include <algorithm>
 #include <chrono>
-#include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
 #include "apps/common/image_session.h"
 #include "apps/common/quantile.h"
 #include "apps/common/table.h"
-#include "apps/eval/modes.h"
 #include "models/network/cost.h"
 
 namespace msd {
@@ -66,13 +67,13 @@ void evaluate_anytime(const EvalRun& run) {
                  {"top5", "top-5 %", show_percent},
                  {"ensemble_top1", "ens. top-1 %", show_percent},
                  {"ensemble_top5", "ens. top-5 %", show_percent},
-                 {"ms", "ms", [](const ordered_json& value) { return fixed(value, 3); }}});
+                 {"ms", "ms", [](const ReportValue& value) { return fixed(value.number(), 3); }}});
   for (std::size_t exit = 0; exit < costs.size(); ++exit) {
     const ExitCost& cost = costs[exit];
     report.add_row({exit + 1, cost.mul_adds, cost.mul_adds_lazy, cost.ops, cost.params,
                     accuracy.top1[exit], accuracy.top5[exit], accuracy.ensemble_top1[exit],
                     accuracy.ensemble_top5[exit],
-                    ms.empty() ? ordered_json() : ordered_json(ms[exit])});
+                    ms.empty() ? ReportValue() : ReportValue(ms[exit])});
   }
   const auto timed =
       std::min(options.time_images, static_cast<std::int64_t>(images.indices.size()));
@@ -86,27 +87,17 @@ void evaluate_anytime(const EvalRun& run) {
       {"timing", {{"images", timed}, {"batch", 1}, {"threads", 1}}},
       {"exits", report.json()}};
 
-  if (!options.output.empty()) {
-    for (const std::string& written : write_report(options.output, "anytime", report.csv(), json)) {
-      std::cerr << "wrote " << written << '\n';
-    }
-  }
-  switch (options.format()) {
-    case ReportFormat::json:
-      std::cout << json.dump(1) << '\n';
-      break;
-    case ReportFormat::csv:
-      std::cout << report.csv();
-      break;
-    case ReportFormat::table:
-      std::cout << "each exit on the " << images.indices.size() << " " << images.part
-                << " images of " << run.data.name << "; ens.: mean softmax of the exits so far";
-      if (timed > 0) {
-        std::cout << "; ms: median of " << timed << " images at batch 1, one thread";
-      }
-      std::cout << '\n';
-      report.print_table(std::cout);
-  }
+  std::string above =
+      message("each exit on the ", images.indices.size(), " ", images.part, " images of ",
+              run.data.name, "; ens.: mean softmax of the exits so far");
+  if (timed > 0) above += message("; ms: median of ", timed, " images at batch 1, one thread");
+  publish({.stem = "anytime",
+           .rows = report,
+           .json = json,
+           .above = above + "\n",
+           .below = "",
+           .beside_csv = ""},
+          options.output, options.format());
 }
 
 }  // namespace msd

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
+#include "apps/eval/budget.h"
+
 #include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
 #include "apps/common/table.h"
-#include "apps/eval/modes.h"
 #include "models/exits/thresholds.h"
 #include "models/network/cost.h"
 
 namespace msd {
 namespace {
-
-using nlohmann::ordered_json;
 
 void require_honest(const EvalOptions& options) {
   if (options.fit_part == "test") {
@@ -73,11 +73,13 @@ Report make_report(const ThresholdsFile& file) {
   const auto full = static_cast<double>(file.mul_adds_lazy.back());
   std::vector<ReportColumn> columns = {
       {"p", "p",
-       [](const ordered_json& p) { return (is_balanced(p) ? "balanced  " : "") + fixed(p, 2); }},
+       [](const ReportValue& p) {
+         return (is_balanced(p.number()) ? "balanced  " : "") + fixed(p.number(), 2);
+       }},
       {"accuracy", "top-1 %", show_percent},
       {"mean_mul_adds", "mul-adds", show_count},
       {"", "of full %",
-       [full](const ordered_json& mul_adds) { return percent(mul_adds.get<double>() / full); }},
+       [full](const ReportValue& mul_adds) { return percent(mul_adds.number() / full); }},
       {"mean_ops", "ops", show_count},
       {"", "left at each exit %", show_shares},
       {"holdout_accuracy", "", nullptr},
@@ -89,12 +91,12 @@ Report make_report(const ThresholdsFile& file) {
   }
   Report report(std::move(columns));
   for (const BudgetPoint& point : file.points) {
-    std::vector<ordered_json> row = {
+    std::vector<ReportValue> row = {
         point.p,        point.accuracy, point.mean_mul_adds,    point.mean_mul_adds,
         point.mean_ops, point.shares,   point.holdout_accuracy, point.expected_mul_adds};
     for (const double share : point.shares) row.push_back(share);
     for (const float t : point.thresholds) {
-      row.push_back(std::isinf(t) ? ordered_json() : ordered_json(t));
+      row.push_back(std::isinf(t) ? ReportValue() : ReportValue(t));
     }
     report.add_row(std::move(row));
   }
@@ -128,30 +130,22 @@ void evaluate_budgets(const EvalRun& run) {
   const Thresholds nobody_leaves(file.ops.size(), std::numeric_limits<float>::infinity());
   const double full_accuracy = replay(records, nobody_leaves, file.ops).accuracy;
   const Report report = make_report(file);
-  ordered_json json = thresholds_json(file);
+  nlohmann::ordered_json json = thresholds_json(file);
   json["full_network"] = {{"accuracy", full_accuracy},
                           {"mul_adds", file.mul_adds_lazy.back()},
                           {"ops", file.ops.back()}};
-  if (!options.output.empty()) {
-    for (const std::string& written : write_report(options.output, "budget", report.csv(), json)) {
-      std::cerr << "wrote " << written << '\n';
-    }
-  }
-  switch (options.format()) {
-    case ReportFormat::json:
-      std::cout << json.dump(1) << '\n';
-      break;
-    case ReportFormat::csv:
-      std::cerr << fitting_text(file) << '\n';
-      std::cout << report.csv();
-      break;
-    case ReportFormat::table:
-      std::cout << fitting_text(file) << '\n';
-      report.print_table(std::cout);
-      std::cout << "full network: " << percent(full_accuracy) << " % at "
-                << human_count(static_cast<double>(file.mul_adds_lazy.back())) << " mul-adds ("
-                << human_count(static_cast<double>(file.ops.back())) << " ops)\n";
-  }
+  const std::string fitting = fitting_text(file) + "\n";
+  const std::string full =
+      message("full network: ", percent(full_accuracy), " % at ",
+              human_count(static_cast<double>(file.mul_adds_lazy.back())), " mul-adds (",
+              human_count(static_cast<double>(file.ops.back())), " ops)\n");
+  publish({.stem = "budget",
+           .rows = report,
+           .json = json,
+           .above = fitting,
+           .below = full,
+           .beside_csv = fitting},
+          options.output, options.format());
 }
 
 }  // namespace msd

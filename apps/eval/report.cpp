@@ -2,7 +2,8 @@
 #include "apps/eval/report.h"
 
 #include <filesystem>
-#include <ostream>
+#include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/table.h"
 #include "engine/files/file.h"
@@ -11,6 +12,21 @@
 namespace msd {
 
 using nlohmann::ordered_json;
+
+double ReportValue::number() const {
+  const auto* whole = std::get_if<std::int64_t>(&value_);
+  return whole == nullptr ? std::get<double>(value_) : static_cast<double>(*whole);
+}
+
+ordered_json ReportValue::json() const {
+  struct ToJson {
+    ordered_json operator()(std::monostate) const { return nullptr; }
+    ordered_json operator()(std::int64_t whole) const { return whole; }
+    ordered_json operator()(double number) const { return number; }
+    ordered_json operator()(const std::vector<double>& numbers) const { return numbers; }
+  };
+  return std::visit(ToJson(), value_);
+}
 
 void Report::print_table(std::ostream& out) const {
   std::vector<std::string> header;
@@ -22,7 +38,7 @@ void Report::print_table(std::ostream& out) const {
     std::vector<std::string> cells;
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       if (columns_[i].title.empty()) continue;
-      cells.push_back(row[i].is_null() ? "-" : columns_[i].show(row[i]));
+      cells.push_back(row[i].is_none() ? "-" : columns_[i].show(row[i]));
     }
     table.add_row(std::move(cells));
   }
@@ -43,7 +59,7 @@ std::string Report::csv() const {
   };
   line([&](std::size_t i) { return columns_[i].key; });
   for (const auto& row : rows_) {
-    line([&](std::size_t i) { return row[i].is_null() ? std::string() : row[i].dump(); });
+    line([&](std::size_t i) { return row[i].is_none() ? std::string() : row[i].json().dump(); });
   }
   return text;
 }
@@ -53,24 +69,24 @@ ordered_json Report::json() const {
   for (const auto& row : rows_) {
     ordered_json object = ordered_json::object();
     for (std::size_t i = 0; i < columns_.size(); ++i) {
-      if (!columns_[i].key.empty()) object[columns_[i].key] = row[i];
+      if (!columns_[i].key.empty()) object[columns_[i].key] = row[i].json();
     }
     rows.push_back(std::move(object));
   }
   return rows;
 }
 
-std::string show_integer(const ordered_json& value) { return fixed(value.get<double>(), 0); }
+std::string show_integer(const ReportValue& value) { return fixed(value.number(), 0); }
 
-std::string show_percent(const ordered_json& share) { return percent(share.get<double>()); }
+std::string show_percent(const ReportValue& share) { return percent(share.number()); }
 
-std::string show_count(const ordered_json& count) { return human_count(count.get<double>()); }
+std::string show_count(const ReportValue& count) { return human_count(count.number()); }
 
-std::string show_shares(const ordered_json& shares) {
+std::string show_shares(const ReportValue& shares) {
   std::string text;
-  for (const ordered_json& share : shares) {
+  for (const double share : shares.numbers()) {
     if (!text.empty()) text += '/';
-    text += fixed(100.0 * share.get<double>(), 0);
+    text += fixed(100.0 * share, 0);
   }
   return text;
 }
@@ -94,6 +110,28 @@ std::vector<std::string> write_report(const std::string& output, const std::stri
   write_file_atomically(csv_path, csv);
   write_file_atomically(json_path, json_text);
   return {csv_path.string(), json_path.string()};
+}
+
+void publish(const ReportForms& report, const std::string& output, ReportFormat format) {
+  if (!output.empty()) {
+    for (const std::string& written :
+         write_report(output, report.stem, report.rows.csv(), report.json)) {
+      std::cerr << "wrote " << written << '\n';
+    }
+  }
+  switch (format) {
+    case ReportFormat::json:
+      std::cout << report.json.dump(1) << '\n';
+      break;
+    case ReportFormat::csv:
+      std::cerr << report.beside_csv;
+      std::cout << report.rows.csv();
+      break;
+    case ReportFormat::table:
+      std::cout << report.above;
+      report.rows.print_table(std::cout);
+      std::cout << report.below;
+  }
 }
 
 }  // namespace msd

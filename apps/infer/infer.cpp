@@ -24,7 +24,7 @@ Inputs load_inputs(Runtime& runtime, const Checkpoint& checkpoint, InferOptions&
   Inputs inputs;
   if (options.from_dataset()) {
     inputs.data = load_dataset(runtime, checkpoint, options.model, options.data);
-    inputs.description = description_of(checkpoint, *inputs.data);
+    inputs.description = data_description(checkpoint, *inputs.data);
   } else if (checkpoint.data) {
     inputs.description = *checkpoint.data;
   } else if (options.tensors.empty()) {

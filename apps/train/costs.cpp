@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
+#include "apps/train/costs.h"
+
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/common/model_file.h"
 #include "apps/common/table.h"
-#include "apps/train/command.h"
 #include "models/network/cost.h"
 #include "models/network/floor.h"
 #include "models/weights/checkpoint.h"
@@ -16,10 +17,10 @@ namespace {
 /// What a device must do at least, and how long that takes where its rates are given.
 class Floors {
  public:
-  explicit Floors(const TrainCommand& command) {
-    if (command.bandwidth.empty()) return;
-    rates_ = {parse_quantity(command.bandwidth, "--bandwidth"),
-              parse_quantity(command.matrix_rate, "--matrix-rate")};
+  explicit Floors(const TrainOptions& options) {
+    if (options.bandwidth.empty()) return;
+    rates_ = {parse_quantity(options.bandwidth, "--bandwidth"),
+              parse_quantity(options.matrix_rate, "--matrix-rate")};
     if (!(rates_->bytes_per_second > 0.0 && rates_->flops_per_second > 0.0)) {
       throw ConfigError("--bandwidth and --matrix-rate must be above 0");
     }
@@ -41,19 +42,19 @@ class Floors {
 
 }  // namespace
 
-int print_costs(const TrainCommand& command) {
+void print_costs(const TrainOptions& options) {
   std::optional<MsdnetConfig> base;
-  if (!command.weights.empty()) {
-    base = base_config(read_checkpoint(command.weights), command.model);
+  if (!options.weights.empty()) {
+    base = base_config(read_checkpoint(options.weights), options.model);
   }
-  const MsdnetConfig config = command.model.resolve(base, command.data.classes_of_name());
+  const MsdnetConfig config = options.model.resolve(base, options.data.classes_of_name());
   const Architecture net = make_architecture(config);
   const std::vector<ExitCost> costs = exit_costs(net);
-  const Floors floors(command);
-  const DType dtype = command.training.precision.activations();
-  const Work step = training_step_work(net, command.training.batch_size, dtype);
+  const Floors floors(options);
+  const DType dtype = options.recipe.precision.activations();
+  const Work step = training_step_work(net, options.recipe.batch_size, dtype);
   const std::vector<Work> stages = stage_work(net, 1, dtype);
-  if (command.json) {
+  if (options.json) {
     nlohmann::json exits = nlohmann::json::array();
     for (const ExitCost& cost : costs) {
       exits.push_back({{"ops", cost.ops},
@@ -67,15 +68,15 @@ int print_costs(const TrainCommand& command) {
     nlohmann::json of_stages = nlohmann::json::array();
     for (const Work& stage : stages) of_stages.push_back(floors.json(stage));
     nlohmann::json of_step = floors.json(step);
-    of_step["batch"] = command.training.batch_size;
+    of_step["batch"] = options.recipe.batch_size;
     std::cout << nlohmann::json{{"params", costs.back().params},
                                 {"exits", exits},
-                                {"precision", command.training.precision.name},
+                                {"precision", options.recipe.precision.name},
                                 {"training_step", of_step},
                                 {"stages", of_stages}}
                      .dump()
               << '\n';
-    return 0;
+    return;
   }
   Table table({"exit", "ops", "mul-adds", "lazy", "direct", "params", "activations"});
   for (std::size_t i = 0; i < costs.size(); ++i) {
@@ -85,15 +86,13 @@ int print_costs(const TrainCommand& command) {
                    std::to_string(cost.params), std::to_string(cost.activation_elems)});
   }
   table.print(std::cout);
-  std::cout << "\nat least, with " << command.training.precision.name << " activations:\n";
+  std::cout << "\nat least, with " << options.recipe.precision.name << " activations:\n";
   Table least({"work", "bytes", "FLOP", "ms"});
-  least.add_row(
-      floors.row(message("training step, ", command.training.batch_size, " images"), step));
+  least.add_row(floors.row(message("training step, ", options.recipe.batch_size, " images"), step));
   for (std::size_t i = 0; i < stages.size(); ++i) {
     least.add_row(floors.row(message("stage of exit ", i + 1, ", 1 image"), stages[i]));
   }
   least.print(std::cout);
-  return 0;
 }
 
 }  // namespace msd

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/train/metrics_file.h"
 
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
 
@@ -13,15 +14,17 @@ MetricsFile::MetricsFile(std::filesystem::path path, std::int64_t epochs)
   write_file_atomically(path_, written());
 }
 
+void MetricsFile::add(const nlohmann::json& line) { waiting_.push_back(line.dump()); }
+
 void MetricsFile::write() {
   if (waiting_.empty()) return;
   if (is_torn_ || waiting_.size() > 1) {
     std::string text = written();
-    for (const nlohmann::json& line : waiting_) text += line.dump() + "\n";
+    for (const std::string& line : waiting_) text += line + "\n";
     write_file_atomically(path_, text);
   } else {
     is_torn_ = true;
-    append_line(path_, waiting_[0].dump());
+    append_line(path_, waiting_[0]);
   }
   is_torn_ = false;
   epochs_ += static_cast<std::int64_t>(waiting_.size());

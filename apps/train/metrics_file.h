@@ -3,7 +3,8 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <vector>
 
 namespace msd {
@@ -16,7 +17,7 @@ class MetricsFile {
   MetricsFile(std::filesystem::path path, std::int64_t epochs);
 
   /// To be written by the next write().
-  void add(nlohmann::json line) { waiting_.push_back(std::move(line)); }
+  void add(const nlohmann::json& line);
   /// Writes the lines that wait. Throws IoError; then they wait for the next call, which removes
   /// what this one may have left of them.
   void write();
@@ -26,7 +27,7 @@ class MetricsFile {
 
   std::filesystem::path path_;
   std::int64_t epochs_;  // written
-  std::vector<nlohmann::json> waiting_;
+  std::vector<std::string> waiting_;
   bool is_torn_ = false;  // may end with a part of what waits
 };
 

@@ -1,19 +1,29 @@
 // SPDX-License-Identifier: MIT
+#include "apps/train/train.h"
+
 #include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/model_file.h"
 #include "apps/common/table.h"
-#include "apps/train/command.h"
+#include "apps/train/costs.h"
 #include "apps/train/disk_space.h"
+#include "apps/train/tensors.h"
 #include "apps/train/trainer.h"
 #include "engine/files/file.h"
 #include "models/network/cost.h"
 
 namespace msd {
 namespace {
+
+// A run to go on with, as it was left.
+struct StoppedRun {
+  RunFolder folder;
+  Checkpoint latest;
+};
 
 std::atomic<bool> stop_requested{false};
 
@@ -36,7 +46,7 @@ void print_start(const TrainingRun& run, const RunFolder& folder, const MsdnetCo
 // Throws ConfigError where options given on the command line are not those the run began with.
 void require_same(const Checkpoint& resumed, const MsdnetConfig& config,
                   const nlohmann::json& stored) {
-  const nlohmann::json& before = resumed.training;
+  const nlohmann::json& before = *resumed.training;
   if (*resumed.config == config && before.at("options") == stored.at("options") &&
       before.at("data_fingerprint") == stored.at("data_fingerprint")) {
     return;
@@ -61,71 +71,84 @@ void require_same_split(const RunFolder& folder, const Dataset& data, const Spli
                     "--holdout-mode and --holdout-seed out or start a new run");
 }
 
-std::int64_t log_interval(const TrainCommand& command, const Runtime& runtime) {
-  if (command.log_interval > 0) return command.log_interval;
+std::int64_t log_interval(const TrainOptions& options, const Runtime& runtime) {
+  if (options.log_interval > 0) return options.log_interval;
   return runtime.device().type == DeviceType::cuda ? 50 : 1;
 }
 
-int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
-                 const Checkpoint* resumed) {
-  const std::unique_ptr<Runtime> runtime = command.runtime.make();
-  command.training.precision.apply(*runtime);
-  DataOptions data_options = command.data;
-  data_options.fit_images_to(command.model.image_size());
+// The configuration the options say, over the checkpoint's that the weights come from.
+MsdnetConfig config_of(const TrainOptions& options, const Checkpoint* weights,
+                       const Dataset& data) {
+  const std::optional<MsdnetConfig> base =
+      weights == nullptr ? std::nullopt : base_config(*weights, options.model);
+  const MsdnetConfig config = options.model.resolve(base, data.classes());
+  require_fit(config, data);
+  return config;
+}
+
+TrainingState state_of(const StoppedRun& stopped, Network& network) {
+  stopped.latest.load_weights(network);
+  stopped.latest.load_velocities(network);
+  return stopped.latest.training->at("state").get<TrainingState>();
+}
+
+void write_config(const RunFolder& folder, const MsdnetConfig& config,
+                  const nlohmann::json& stored) {
+  const nlohmann::json json = {
+      {"model", config}, {"training", stored.at("options")}, {"data", stored.at("data")}};
+  write_file_atomically(folder.path() / "config.json", json.dump(2) + "\n");
+}
+
+// A new run, or one that goes on.
+int run_training(const TrainOptions& options, const std::optional<StoppedRun>& stopped) {
+  const std::unique_ptr<Runtime> runtime = options.runtime.make();
+  options.recipe.precision.apply(*runtime);
+  DataOptions data_options = options.data;
+  data_options.fit_images_to(options.model.image_size());
   const Dataset data = data_options.load(*runtime);
   const Split split = data_options.split(data);
   std::optional<Checkpoint> start;
-  if (!command.weights.empty()) start = read_checkpoint(command.weights);
-  const Checkpoint* from = resumed != nullptr ? resumed : start.has_value() ? &*start : nullptr;
-  const std::optional<MsdnetConfig> base =
-      from == nullptr ? std::nullopt : base_config(*from, command.model);
-  const MsdnetConfig config = command.model.resolve(base, data.classes());
-  require_fit(config, data);
+  if (!options.weights.empty()) start = read_checkpoint(options.weights);
+  const Checkpoint* weights = stopped ? &stopped->latest : start ? &*start : nullptr;
+  const MsdnetConfig config = config_of(options, weights, data);
 
-  Network network(config, runtime->allocator(), command.training.precision.parameters());
-  TrainingOptions training = command.training;
-  if (command.optimizer_state) take_optimizer(*start, network, training);
-  const nlohmann::json stored = {{"options", training.to_json()},
+  Network network(config, runtime->allocator(), options.recipe.precision.parameters());
+  RecipeOptions recipe = options.recipe;
+  if (options.optimizer_state) recipe.take_optimizer(*start, network);
+  const nlohmann::json stored = {{"options", recipe.to_json()},
                                  {"data", data_options.to_json()},
                                  {"data_fingerprint", data.fingerprint}};
   TrainingState state;
-  if (resumed != nullptr) {
-    require_same(*resumed, config, stored);
-    require_same_split(*resumed_folder, data, split);
-    resumed->load_weights(network);
-    resumed->load_velocities(network);
-    state = resumed->training.at("state").get<TrainingState>();
-  } else if (start.has_value()) {
+  if (stopped) {
+    require_same(stopped->latest, config, stored);
+    require_same_split(stopped->folder, data, split);
+    state = state_of(*stopped, network);
+  } else if (start) {
     start->load_weights(network);
   } else {
-    network.initialize(command.training.seed, command.training.initialization());
+    network.initialize(options.recipe.seed, options.recipe.initialization());
   }
 
   const TrainingRun run = {*runtime,
                            network,
                            data,
                            split,
-                           training,
-                           command.workers,
-                           command.save_policy(),
-                           log_interval(command, *runtime),
+                           recipe,
+                           options.workers,
+                           options.save_policy(),
+                           log_interval(options, *runtime),
                            stored};
-  Progress progress(Progress::choose(command.json));
+  Progress progress(Progress::choose(options.json));
   Trainer trainer(run, progress);  // before a folder is made: checks what does not fit
   const std::string little_space =
-      check_disk_space(command.run_dir, checkpoint_bytes(network),
-                       std::min(run.save.kept_epochs, command.training.epochs));
+      check_disk_space(options.run_dir, checkpoint_bytes(network),
+                       std::min(run.save.kept_epochs, options.recipe.epochs));
   std::optional<RunFolder> made;
-  if (resumed_folder == nullptr) made = RunFolder::create(command.run_dir, command.overwrite);
-  const RunFolder& folder = made.has_value() ? *made : *resumed_folder;
+  if (!stopped) made = RunFolder::create(options.run_dir, options.overwrite);
+  const RunFolder& folder = stopped ? stopped->folder : *made;
   save_split((folder.path() / "split.json").string(), data, split);
-  write_file_atomically(
-      folder.path() / "config.json",
-      nlohmann::json{
-          {"model", config}, {"training", stored.at("options")}, {"data", stored.at("data")}}
-              .dump(2) +
-          "\n");
-  if (!command.json) print_start(run, folder, config);
+  write_config(folder, config, stored);
+  if (!options.json) print_start(run, folder, config);
   if (!little_space.empty()) progress.warn(little_space);
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);
@@ -137,13 +160,35 @@ int run_training(const TrainCommand& command, const RunFolder* resumed_folder,
   return 0;
 }
 
+// The same command line over what the run folder's latest checkpoint says: options given again must
+// agree with it (run_training() checks), the others need not be repeated.
+int resume(const TrainOptions& given) {
+  RunFolder folder = RunFolder::open(given.run_dir);
+  Checkpoint latest = folder.read_latest();
+  if (!latest.training->is_object()) {
+    throw FormatError(latest.path.string() + ": holds no training state to resume");
+  }
+  CommandLine line("", "msd-train");
+  TrainOptions options;
+  options.add_to(line);
+  options.recipe.set_defaults(latest.training->at("options"));
+  options.data.set_defaults(latest.training->at("data"));
+  line.parse(given.arguments());
+  return run_training(options, StoppedRun{std::move(folder), std::move(latest)});
+}
+
 }  // namespace
 
-int train(const TrainCommand& command) { return run_training(command, nullptr, nullptr); }
-
-int continue_training(const TrainCommand& command, const RunFolder& folder,
-                      const Checkpoint& checkpoint) {
-  return run_training(command, &folder, &checkpoint);
+int train(const TrainOptions& options) {
+  if (options.dry_run) {
+    print_costs(options);
+    return 0;
+  }
+  if (!options.tensors.empty()) {
+    train_on_tensors(options);
+    return 0;
+  }
+  return options.resume ? resume(options) : run_training(options, std::nullopt);
 }
 
 }  // namespace msd

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <tuple>
 
@@ -56,7 +57,7 @@ void to_json(nlohmann::json& json, const TrainingState& state) {
 void from_json(const nlohmann::json& json, TrainingState& state) {
   read_member(json, "epoch", state.epoch);
   read_member(json, "step", state.step);
-  read_member(json, "counts", state.counts);
+  json.at("counts").get_to(state.counts);
   read_member(json, "best", state.best);
   read_member(json, "best_epoch", state.best_epoch);
 }
@@ -65,7 +66,7 @@ Trainer::Trainer(const TrainingRun& run, Progress& progress)
     : run_(run),
       progress_(progress),
       exit_weights_(run.options.exit_weights(run.network.architecture().exits())),
-      description_(describe(run.data)),
+      description_(data_description(run.data)),
       feed_(run.runtime, run.data.train, run.split.train, loader_options(run)),
       schedule_(run.options.schedule(), run.options.epochs, feed_.steps_per_epoch()),
       sgd_(run.runtime, run.network.parameters(), run.options.sgd()),
@@ -153,19 +154,36 @@ void Trainer::look() {
                   state_.counts});
 }
 
+// In this order: the line and the best tell of the epoch that ends, a checkpoint of where the next
+// one begins, and what is printed has been saved.
 void Trainer::finish_epoch() {
+  nlohmann::json line = training_line();
+  const bool is_best = evaluate_epoch(line);
+  start_next_epoch();
+  metrics_->add(line);
+  std::vector<std::filesystem::path> also;
+  if (run_.save.kept_epochs > 0) also.push_back(folder_->epoch(state_.epoch));
+  if (is_best) also.push_back(folder_->best());
+  save(also, state_.epoch == run_.options.epochs);
+  progress_.finish_epoch(line);
+}
+
+nlohmann::json Trainer::training_line() const {
+  const double seconds = std::max(1e-9, epoch_seconds_);
+  return {{"epoch", state_.epoch + 1},
+          {"lr", schedule_.lr(state_.epoch, state_.step - 1)},
+          {"seconds", epoch_seconds_},
+          {"images_per_second", static_cast<double>(epoch_images_) / seconds},
+          {"data_wait_share", feed_.wait_seconds() / seconds},
+          {"train", figures(state_.counts, exit_weights_)}};
+}
+
+bool Trainer::evaluate_epoch(nlohmann::json& line) {
   const auto evaluated = [&](const ImageSet& set, const std::vector<std::int64_t>& indices) {
     return evaluate(run_.runtime, run_.network, run_.options.precision.activations(), set, indices,
                     description_)
         .counts;
   };
-  nlohmann::json line = {
-      {"epoch", state_.epoch + 1},
-      {"lr", schedule_.lr(state_.epoch, state_.step - 1)},
-      {"seconds", epoch_seconds_},
-      {"images_per_second", static_cast<double>(epoch_images_) / std::max(1e-9, epoch_seconds_)},
-      {"data_wait_share", feed_.wait_seconds() / std::max(1e-9, epoch_seconds_)},
-      {"train", figures(state_.counts, exit_weights_)}};
   bool is_best = true;  // without a hold-out the last epoch counts, never the test set's best
   if (!run_.split.holdout.empty()) {
     const ExitCounts holdout = evaluated(run_.data.train, run_.split.holdout);
@@ -174,20 +192,18 @@ void Trainer::finish_epoch() {
     is_best = score > state_.best;
     if (is_best) state_.best = score;
   }
+  if (is_best) state_.best_epoch = state_.epoch;
   if (run_.data.test.size() > 0) {
     line["test"] = figures(evaluated(run_.data.test, all_images(run_.data.test)), exit_weights_);
   }
-  if (is_best) state_.best_epoch = state_.epoch;
+  return is_best;
+}
+
+void Trainer::start_next_epoch() {
   ++state_.epoch;
   state_.step = 0;
   state_.counts = ExitCounts(run_.network.architecture().exits());
   counter_.set(state_.counts);
-  metrics_->add(line);
-  std::vector<std::filesystem::path> also;
-  if (run_.save.kept_epochs > 0) also.push_back(folder_->epoch(state_.epoch));
-  if (is_best) also.push_back(folder_->best());
-  save(also, state_.epoch == run_.options.epochs);
-  progress_.finish_epoch(line);
 }
 
 void Trainer::save_latest(bool is_last) {
@@ -217,22 +233,23 @@ void Trainer::save(const std::vector<std::filesystem::path>& also, bool is_last)
 }
 
 // In this order a latest checkpoint never tells of an epoch whose line or other files are missing.
+// The first file is written, the others are links to it.
 void Trainer::write(const std::vector<std::filesystem::path>& also) {
   metrics_->write();
   nlohmann::json training = run_.stored;
   training["state"] = state_;
-  const auto put = [&](const std::filesystem::path& path, const std::filesystem::path& previous) {
-    if (also.empty() || path == also[0]) {
-      write_checkpoint(path, run_.network, description_, training, previous);
+  std::vector<std::filesystem::path> files = also;
+  files.push_back(folder_->latest());
+  for (const std::filesystem::path& file : files) {
+    const std::filesystem::path previous =
+        file == folder_->latest() ? folder_->previous() : std::filesystem::path();
+    if (file == files.front()) {
+      write_checkpoint(file, run_.network, description_, training, previous);
     } else {
-      link_file_atomically(also[0], path, previous);
+      link_file_atomically(files.front(), file, previous);
     }
-  };
-  for (const std::filesystem::path& path : also) {
-    put(path, {});
-    if (path == folder_->best()) saved_best_ = {state_.best, state_.best_epoch};
+    if (file == folder_->best()) saved_best_ = {state_.best, state_.best_epoch};
   }
-  put(folder_->latest(), folder_->previous());
   folder_->trim_epochs(state_.epoch, run_.save.kept_epochs);
 }
 

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -15,8 +15,8 @@
 #include "apps/common/evaluate.h"
 #include "apps/train/metrics_file.h"
 #include "apps/train/progress.h"
+#include "apps/train/recipe_options.h"
 #include "apps/train/run_folder.h"
-#include "apps/train/training_options.h"
 #include "data/batch_feed.h"
 #include "data/split.h"
 #include "models/training/training_step.h"
@@ -36,12 +36,12 @@ struct TrainingRun {
   Network& network;
   const Dataset& data;
   const Split& split;
-  const TrainingOptions& options;
+  const RecipeOptions& options;
   int workers = 1;
   SavePolicy save;
   std::int64_t log_interval = 1;  // steps between two looks at the loss
   /// Stored in checkpoints beside the trainer's own state: what the options were.
-  nlohmann::json stored;
+  const nlohmann::json& stored;
 };
 
 /// Where a run stands; part of every checkpoint.
@@ -72,8 +72,14 @@ class Trainer {
   /// Brings state_ up to what the device counted; throws Error where the loss is not finite.
   void look();
   void finish_epoch();
+  /// What metrics.jsonl tells of the epoch's training.
+  nlohmann::json training_line() const;
+  /// Adds what the network gives on the hold-out and the test images. Returns true where it is the
+  /// best so far, which state_ tells then.
+  bool evaluate_epoch(nlohmann::json& line);
+  void start_next_epoch();
   void save_latest(bool is_last);
-  /// Saves, or warns as the policy says. also: what is to be the latest's content, too.
+  /// Saves, or warns as the policy says. also: files that get the latest's content, too.
   void save(const std::vector<std::filesystem::path>& also, bool is_last);
   void write(const std::vector<std::filesystem::path>& also);
   TrainingStep& step_of(std::int64_t batch);

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "engine/files/json_text.h"
 
+#include <concepts>
+#include <nlohmann/json.hpp>
 #include <set>
-#include <string>
-#include <vector>
+#include <utility>
+
+#include "engine/files/byte_reader.h"
+#include "engine/files/json_value.h"
 
 namespace msd {
 namespace {
@@ -56,7 +60,21 @@ class Watch {
   std::vector<std::set<std::string>> keys_;  // of the object in hand at each depth
 };
 
+template <std::integral T>
+void read_whole(const json& found, const char* key, T& value) {
+  if (!found.is_number_integer() ||
+      !(found.is_number_unsigned() ? std::in_range<T>(found.get<std::uint64_t>())
+                                   : std::in_range<T>(found.get<std::int64_t>()))) {
+    throw FormatError(message(key, " is ", printable(found.dump()),
+                              "; it must be a whole number of ", 8 * sizeof(T), " bits"));
+  }
+  found.get_to(value);
+}
+
 }  // namespace
+
+JsonValue::JsonValue() : JsonValue(json()) {}
+JsonValue::JsonValue(json value) : value_(std::make_shared<const json>(std::move(value))) {}
 
 json parse_json(std::string_view text, std::size_t file_bytes, int deepest) {
   Watch watch(file_bytes, deepest);
@@ -68,6 +86,39 @@ json parse_json(std::string_view text, std::size_t file_bytes, int deepest) {
   } catch (const json::exception& error) {
     throw FormatError(message("is no JSON: ", error.what()));
   }
+}
+
+void read_member(const json& object, const char* key, bool& value) { object.at(key).get_to(value); }
+
+void read_member(const json& object, const char* key, int& value) {
+  read_whole(object.at(key), key, value);
+}
+
+void read_member(const json& object, const char* key, std::int64_t& value) {
+  read_whole(object.at(key), key, value);
+}
+
+void read_member(const json& object, const char* key, std::uint64_t& value) {
+  read_whole(object.at(key), key, value);
+}
+
+void read_member(const json& object, const char* key, double& value) {
+  object.at(key).get_to(value);
+}
+
+void read_member(const json& object, const char* key, std::string& value) {
+  object.at(key).get_to(value);
+}
+
+void read_member(const json& object, const char* key, std::vector<std::int64_t>& values) {
+  const json& found = object.at(key);
+  if (!found.is_array()) throw FormatError(message(key, " is no list"));
+  values.clear();
+  for (const json& each : found) read_whole(each, key, values.emplace_back());
+}
+
+void read_member(const json& object, const char* key, std::vector<double>& values) {
+  object.at(key).get_to(values);
 }
 
 }  // namespace msd

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "engine/files/byte_reader.h"
 #include "engine/files/hash.h"

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "engine/files/file.h"
@@ -157,7 +158,7 @@ ordered_json thresholds_json(const ThresholdsFile& file) {
   };
   ordered_json fitted = images(file.fitted_on);
   fitted["fingerprint"] = file.fitted_fingerprint;
-  fitted["choice"] = file.fitted_choice;
+  fitted["choice"] = *file.fitted_choice;
   ordered_json points = ordered_json::array();
   for (const BudgetPoint& point : file.points) points.push_back(point_json(point));
   return {{"format", kFormat},

@@ -3,11 +3,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/files/json_value.h"
 #include "models/exits/exit_policy.h"
 #include "models/network/config.h"
 
@@ -38,7 +39,7 @@ struct ThresholdsFile {
   MsdnetConfig config;
   ImagesUsed fitted_on;
   std::string fitted_fingerprint;  // of the data set fitted on
-  nlohmann::json fitted_choice;    // how its images were chosen
+  JsonValue fitted_choice;         // how its images were chosen
   ImagesUsed evaluated_on;
   // Of leaving at each exit, one image: executed mul-adds, and ops in the plain convention.
   std::vector<std::int64_t> mul_adds_lazy, ops;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "models/weights/checkpoint.h"
 
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "engine/files/byte_reader.h"
@@ -17,7 +18,6 @@ namespace msd {
 namespace {
 
 constexpr std::string_view kFormat = "msd-checkpoint-1";
-constexpr const char* kDescription = "msd";
 
 // Over name, type and bytes of each weight, in byte order of the names.
 std::string fingerprint_of(const std::map<std::string, Tensor>& tensors) {
@@ -42,9 +42,9 @@ StateDict read_state(const std::shared_ptr<const FileBytes>& file, WeightsFormat
   Safetensors safetensors = parse_safetensors(file);
   StateDict state;
   state.tensors = std::move(safetensors.tensors);
-  if (const auto found = safetensors.metadata.find(kDescription);
+  if (const auto found = safetensors.metadata.find(kMetadataKey);
       found != safetensors.metadata.end()) {
-    state.description = found->second;
+    state.metadata = found->second;
     if (safetensors.checksum.empty()) throw FormatError("has lost its checksum: it is damaged");
   }
   normalize(state);
@@ -67,7 +67,7 @@ DataDescription data_of(const nlohmann::json& described) {
   return data;
 }
 
-nlohmann::json parse_description(const std::string& text) {
+nlohmann::json parse_metadata(const std::string& text) {
   constexpr int kDeepest = 16;  // of the training's options and state; the rest has 3
   try {
     return parse_json(text, text.size(), kDeepest);
@@ -76,8 +76,8 @@ nlohmann::json parse_description(const std::string& text) {
   }
 }
 
-void read_description(Checkpoint& checkpoint) {
-  const nlohmann::json json = parse_description(*checkpoint.state.description);
+void read_metadata(Checkpoint& checkpoint) {
+  const nlohmann::json json = parse_metadata(*checkpoint.state.metadata);
   const auto format = json.at("format").get<std::string>();
   if (format != kFormat) {
     throw FormatError("has format " + format + "; this program reads " + std::string(kFormat));
@@ -87,8 +87,8 @@ void read_description(Checkpoint& checkpoint) {
   checkpoint.training = json.at("training");
   if (json.contains("optimizer")) {
     checkpoint.state.optimizer = json.at("optimizer").get<OptimizerSettings>();
-  } else if (checkpoint.training.is_object()) {
-    const nlohmann::json options = checkpoint.training.value("options", nlohmann::json());
+  } else if (checkpoint.training->is_object()) {
+    const nlohmann::json options = checkpoint.training->value("options", nlohmann::json());
     if (options.contains("lr")) checkpoint.state.optimizer = options.get<OptimizerSettings>();
   }
 }
@@ -147,9 +147,9 @@ Checkpoint make_checkpoint(const std::filesystem::path& path, WeightsFormat form
   checkpoint.format = format;
   checkpoint.state = std::move(state);
   checkpoint.fingerprint = fingerprint_of(checkpoint.state.tensors);
-  if (!checkpoint.state.description) return checkpoint;
+  if (!checkpoint.state.metadata) return checkpoint;
   try {
-    read_description(checkpoint);
+    read_metadata(checkpoint);
   } catch (const nlohmann::json::exception& error) {
     throw FormatError(message(path.string(), ": damaged metadata: ", error.what()));
   } catch (const Error& error) {
@@ -170,13 +170,13 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) {
   return make_checkpoint(path, format, std::move(state));
 }
 
-InferredConfig infer_config(const Checkpoint& checkpoint, const ConfigHints& hints) {
+DeducedConfig deduce_config(const Checkpoint& checkpoint, const ConfigHints& hints) {
   StateShapes shapes;
   for (const auto& [name, tensor] : checkpoint.state.tensors) {
     if (!name.starts_with(kVelocityPrefix)) shapes[name] = tensor.shape();
   }
   try {
-    return infer_config(shapes, hints);
+    return deduce_config(shapes, hints);
   } catch (const ConfigError& error) {
     throw ConfigError(message(checkpoint.path.string(), ": ", error.what()));
   }
@@ -204,12 +204,12 @@ void require_state(const Checkpoint& checkpoint, const MsdnetConfig& config) {
   }
 }
 
-std::optional<std::string> description_of(const Checkpoint& checkpoint) {
+std::optional<std::string> metadata_json(const Checkpoint& checkpoint) {
   if (!checkpoint.config) return std::nullopt;
   nlohmann::json json = {{"format", kFormat},
                          {"config", *checkpoint.config},
                          {"data", checkpoint.data ? to_json(*checkpoint.data) : nlohmann::json()},
-                         {"training", checkpoint.training}};
+                         {"training", *checkpoint.training}};
   if (checkpoint.state.optimizer) json["optimizer"] = *checkpoint.state.optimizer;
   return dump(json);
 }
@@ -234,11 +234,11 @@ void write_checkpoint(const std::filesystem::path& path, const Network& network,
   described.training = training;
   std::string text;
   try {
-    text = *description_of(described);
+    text = *metadata_json(described);
   } catch (const FormatError& error) {
     throw FormatError(message(path.string(), ": ", error.what()));
   }
-  write_safetensors(path, stored_tensors(network), {{kDescription, text}}, previous);
+  write_safetensors(path, stored_tensors(network), {{kMetadataKey, text}}, previous);
 }
 
 }  // namespace msd

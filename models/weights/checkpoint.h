@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
-#include <memory>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <span>
 #include <string>
-#include <vector>
+#include <string_view>
 
+#include "engine/files/json_value.h"
 #include "engine/files/safetensors.h"
+#include "models/network/data_description.h"
 #include "models/network/network.h"
 #include "models/weights/deduce_config.h"
 #include "models/weights/state_dict.h"
 
 namespace msd {
-
-/// What a network must know of its data, beside its weights.
-struct DataDescription {
-  std::string dataset;                                 // "cifar10"
-  std::vector<std::string> class_names;                // [classes], may be empty
-  std::array<float, 3> mean{}, std{1.0f, 1.0f, 1.0f};  // per channel, grey levels
-};
 
 /// The kinds of files that weights come in.
 enum class WeightsFormat : std::uint8_t { safetensors, torch_zip, torch_legacy, torch7 };
@@ -40,7 +36,7 @@ struct Checkpoint {
   std::optional<MsdnetConfig> config;
   std::optional<DataDescription> data;
   /// Whatever the trainer stored (null when it stored nothing).
-  nlohmann::json training;
+  JsonValue training;
   /// A Hash's text over the parameters and statistics: names these weights elsewhere.
   std::string fingerprint;
 
@@ -59,7 +55,7 @@ Checkpoint make_checkpoint(const std::filesystem::path& path, WeightsFormat form
 
 /// The configuration that the tensors' names and shapes imply, see models/weights/deduce_config.h;
 /// the errors name the file.
-InferredConfig infer_config(const Checkpoint& checkpoint, const ConfigHints& hints = {});
+DeducedConfig deduce_config(const Checkpoint& checkpoint, const ConfigHints& hints = {});
 
 /// Throws FormatError unless the tensors are those of a network of this configuration.
 void require_state(const Checkpoint& checkpoint, const MsdnetConfig& config);
@@ -75,6 +71,6 @@ void write_checkpoint(const std::filesystem::path& path, const Network& network,
 
 /// The JSON about a network that files carry: configuration, data, training, optimiser's settings.
 /// Nothing where the configuration is not known.
-std::optional<std::string> description_of(const Checkpoint& checkpoint);
+std::optional<std::string> metadata_json(const Checkpoint& checkpoint);
 
 }  // namespace msd

@@ -52,7 +52,8 @@ std::string given(const ConfigHints& h) {
 }
 
 /// Sets blocks, base, step_mode and step.
-void infer_blocks(const StateStructure& structure, const ConfigHints& hints, MsdnetConfig& config) {
+void deduce_blocks(const StateStructure& structure, const ConfigHints& hints,
+                   MsdnetConfig& config) {
   const std::vector<std::int64_t>& layers = structure.block_layers;
   const auto blocks = static_cast<std::int64_t>(layers.size());
   config.blocks = blocks;
@@ -103,7 +104,7 @@ std::optional<Misfit> misfit_of(const StateStructure& structure, const MsdnetCon
 }
 
 /// Sets prune. Modes with the same scales and transitions make the same network.
-void infer_prune(const StateStructure& structure, const ConfigHints& hints, MsdnetConfig& config) {
+void deduce_prune(const StateStructure& structure, const ConfigHints& hints, MsdnetConfig& config) {
   std::optional<Misfit> worst;  // of the mode that explains more of the file
   for (const PruneMode mode : {PruneMode::max, PruneMode::min}) {
     if (hints.prune.value_or(mode) != mode) continue;
@@ -115,7 +116,7 @@ void infer_prune(const StateStructure& structure, const ConfigHints& hints, Msdn
   refuse(worst->found, worst->needed, hints);
 }
 
-/// Sets what no inference took the hint of.
+/// Sets what nothing above took the hint of.
 void apply(const ConfigHints& h, MsdnetConfig& config) {
   config.init_channels = h.init_channels.value_or(config.init_channels);
   config.growth_rate = h.growth_rate.value_or(config.growth_rate);
@@ -166,11 +167,11 @@ void check_tensors(const StateShapes& shapes, const Architecture& net, const Con
 
 }  // namespace
 
-InferredConfig infer_config(const StateShapes& shapes, const ConfigHints& hints) {
+DeducedConfig deduce_config(const StateShapes& shapes, const ConfigHints& hints) {
   const StateStructure structure = read_structure(shapes);
   const std::int64_t scales = structure.scales;
   MsdnetConfig config;
-  infer_blocks(structure, hints, config);
+  deduce_blocks(structure, hints, config);
 
   // Of these, what scales and transitions depend on.
   const bool transitions =
@@ -184,22 +185,22 @@ InferredConfig infer_config(const StateShapes& shapes, const ConfigHints& hints)
     refuse(message("the stem (blocks.0.0) has ", scales, " scales"),
            message("has ", hints.growth_factors->size()), hints);
   }
-  infer_prune(structure, hints, config);
+  deduce_prune(structure, hints, config);
 
-  infer_bottleneck(shapes, structure, config);
-  infer_widths(shapes, structure, hints, config);
+  deduce_bottleneck(shapes, structure, config);
+  deduce_widths(shapes, structure, hints, config);
   config.classes = shape_of(shapes, "classifier.0.linear.weight", 2)[0];
   config.input_kind = hints.input_kind.value_or(structure.input_kind);
   config.image_size = config.input_kind == InputKind::cifar ? 32 : 224;
   apply(hints, config);
   check_tensors(shapes, build(config), hints);
 
-  InferredConfig inferred = {config, {}};
+  DeducedConfig deduced = {config, {}};
   if (!hints.image_size) {
-    inferred.undecided.push_back(
+    deduced.undecided.push_back(
         message("image size: ", config.image_size, " (not in the file; --image-size)"));
   }
-  return inferred;
+  return deduced;
 }
 
 }  // namespace msd

@@ -12,7 +12,7 @@
 namespace msd {
 
 /// The fields of a configuration that somebody decided, by an option of that name; the others are
-/// to be inferred. Every member has an initializer so that some can be named: {.blocks = 3}.
+/// to be deduced. Every member has an initializer so that some can be named: {.blocks = 3}.
 struct ConfigHints {
   std::optional<std::int64_t> blocks = {};
   std::optional<StepMode> step_mode = {};
@@ -28,7 +28,7 @@ struct ConfigHints {
   std::optional<std::int64_t> image_size = {};
 };
 
-struct InferredConfig {
+struct DeducedConfig {
   MsdnetConfig config;
   /// What no file can tell and nobody decided, each with what was taken, for people.
   std::vector<std::string> undecided;
@@ -44,6 +44,6 @@ struct InferredConfig {
 /// Throws ConfigError naming the tensor, the value expected and the options given where no
 /// configuration, or none with these hints, has these tensors. Time and memory grow with the names
 /// alone, whatever they and the shapes say.
-InferredConfig infer_config(const StateShapes& shapes, const ConfigHints& hints = {});
+DeducedConfig deduce_config(const StateShapes& shapes, const ConfigHints& hints = {});
 
 }  // namespace msd

@@ -118,8 +118,8 @@ bool agrees(const std::optional<T>& hint, const T& value) {
 
 }  // namespace
 
-void infer_bottleneck(const StateShapes& shapes, const StateStructure& structure,
-                      MsdnetConfig& config) {
+void deduce_bottleneck(const StateShapes& shapes, const StateStructure& structure,
+                       MsdnetConfig& config) {
   const StateLayer& first = structure.layers.front();
   config.bottleneck = any_below(shapes, first.branch(first.scales - 1, "conv_normal") + "3.");
   const auto scales = static_cast<std::size_t>(structure.scales);
@@ -150,8 +150,8 @@ void infer_bottleneck(const StateShapes& shapes, const StateStructure& structure
   }
 }
 
-void infer_widths(const StateShapes& shapes, const StateStructure& structure,
-                  const ConfigHints& hints, MsdnetConfig& config) {
+void deduce_widths(const StateShapes& shapes, const StateStructure& structure,
+                   const ConfigHints& hints, MsdnetConfig& config) {
   const Widths w = read_widths(shapes, structure, config.bottleneck);
   const auto take = [&](const Widths& widths) {
     config.init_channels = widths.init;

@@ -24,6 +24,8 @@ void to_json(nlohmann::json& json, const OptimizerSettings& settings);
 void from_json(const nlohmann::json& json, OptimizerSettings& settings);
 
 inline constexpr std::string_view kVelocityPrefix = "velocity/";
+/// Where files have this project's JSON about the network.
+inline constexpr const char* kMetadataKey = "msd";
 
 /// A network's tensors by this project's names (PyTorch's), contiguous and on the host; the
 /// optimiser's velocities (PyTorch: momentum buffers) as kVelocityPrefix + the parameter's name.
@@ -32,8 +34,8 @@ struct StateDict {
   std::optional<OptimizerSettings> optimizer;
   /// Why a file that has an optimiser has none of use here.
   std::string optimizer_problem;
-  /// This project's JSON about the network, see models/weights/checkpoint.h.
-  std::optional<std::string> description;
+  /// This project's JSON about the network: metadata_json() in models/weights/checkpoint.h.
+  std::optional<std::string> metadata;
 };
 
 /// The name without DataParallel's "module." before it.

@@ -13,8 +13,6 @@ namespace {
 using Dict = PickleValue::Dict;
 using List = PickleValue::List;
 
-constexpr std::string_view kDescription = "msd";
-
 bool is_state(const PickleValue& value) {
   const auto* dict = value.as<Dict>();
   if (dict == nullptr) return false;
@@ -162,8 +160,8 @@ StateDict torch_state(const PickleValue& root) {
     if (!is_buffer(*name)) parameters.emplace_back(without_module(*name));
   }
   normalize(state);
-  if (const PickleValue* text = root.find(kDescription); text && text->as<std::string>()) {
-    state.description = *text->as<std::string>();
+  if (const PickleValue* text = root.find(kMetadataKey); text && text->as<std::string>()) {
+    state.metadata = *text->as<std::string>();
   }
   for (const char* name : {"optimizer", "optimizer_state_dict"}) {
     const PickleValue* optimizer = root.find(name);
@@ -220,8 +218,8 @@ TorchObject torch_checkpoint(const StateDict& state, bool module_prefix) {
                       Object::dict({{Object::text("state"), Object::dict(std::move(buffers))},
                                     {Object::text("param_groups"), Object::list({group})}}));
   }
-  if (state.description) {
-    file.emplace_back(Object::text(std::string(kDescription)), Object::text(*state.description));
+  if (state.metadata) {
+    file.emplace_back(Object::text(kMetadataKey), Object::text(*state.metadata));
   }
   return Object::dict(std::move(file));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
 #include "data/cifar.h"
@@ -89,7 +90,7 @@ TEST_F(Eval, BudgetFitsOnTheHoldOutAndReplaysTheTestImages) {
   EXPECT_EQ(file.fitted_on.part, "holdout");
   EXPECT_EQ(file.fitted_on.samples, 60);
   EXPECT_EQ(file.fitted_fingerprint, small_dataset().fingerprint);
-  EXPECT_EQ(file.fitted_choice.at("holdout"), 60);
+  EXPECT_EQ(file.fitted_choice->at("holdout"), 60);
   EXPECT_EQ(file.evaluated_on.samples, 110);
   const ExitRecords holdout = records("holdout"), test = records("test");
   ASSERT_EQ(file.points.size(), budget_points().size());
@@ -164,7 +165,7 @@ TEST_F(Eval, BareStateDictionaryNeedsData) {
   Network network(small_config(), host);
   network.initialize(4);
   weights_ = path("converted.safetensors");  // knows its data, but of no hold-out
-  write_checkpoint(weights_, network, describe(load_cifar(Cifar::cifar10, cifar)), json());
+  write_checkpoint(weights_, network, data_description(load_cifar(Cifar::cifar10, cifar)), json());
   const ProgramResult expected = eval({"--data", cifar, "--json", "--time-images", "0"});
   ASSERT_TRUE(succeeds(expected));
   EXPECT_TRUE(fails(eval({"--data", cifar, "--mode", "budget"}), 1, {"held out", "--split"}));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <span>
 
 #include "data/image_folder.h"
@@ -122,8 +123,8 @@ TEST_F(FolderTest, ImageSizeIsRemembered) {
   ASSERT_TRUE(succeeds(run_program("msd-train", training("run", resized))));
   const Checkpoint checkpoint = read_checkpoint(latest("run"));
   EXPECT_EQ(checkpoint.config->image_size, 24);
-  EXPECT_EQ(checkpoint.training.at("data").at("image_size"), 24);
-  EXPECT_EQ(checkpoint.training.at("data_fingerprint"),
+  EXPECT_EQ(checkpoint.training->at("data").at("image_size"), 24);
+  EXPECT_EQ(checkpoint.training->at("data_fingerprint"),
             load_image_folder(path("images"), 24).fingerprint);
 
   const ProgramResult evaluated = eval("run", {"--part", "train"});

@@ -170,7 +170,7 @@ std::string ProgramTest::write_weights(const std::string& name, std::uint64_t se
   SystemAllocator host;
   Network network(small_config(), host);
   network.initialize(seed);
-  write_checkpoint(path(name), network, describe(small_dataset()), training);
+  write_checkpoint(path(name), network, data_description(small_dataset()), training);
   return path(name);
 }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "apps/common/quantile.h"
@@ -18,8 +19,8 @@ Report make_report() {
                  {"top1", "top-1 %", show_percent},
                  {"", "shares", show_shares},
                  {"threshold", "", nullptr}});
-  report.add_row({1, 0.125, {0.25, 0.75}, 0.5});
-  report.add_row({2, nullptr, {1.0, 0.0}, nullptr});
+  report.add_row({1, 0.125, std::vector<double>{0.25, 0.75}, 0.5});
+  report.add_row({2, {}, std::vector<double>{1.0, 0.0}, {}});
   return report;
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "engine/files/file.h"
 #include "kernels/error.h"
@@ -37,7 +38,7 @@ ThresholdsFile make_file() {
   file.config = preset("cifar10-tiny");
   file.fitted_on = {"synthetic", "holdout", 1000};
   file.fitted_fingerprint = "xxh3-128:00000000000000ff";
-  file.fitted_choice = {{"holdout", 1000}, {"holdout_mode", "random"}};
+  file.fitted_choice = nlohmann::json{{"holdout", 1000}, {"holdout_mode", "random"}};
   file.evaluated_on = {"synthetic", "test", 2000};
   for (const ExitCost& cost : exit_costs(make_architecture(file.config))) {
     file.mul_adds_lazy.push_back(cost.mul_adds_lazy);
@@ -61,7 +62,7 @@ TEST(Thresholds, ComeBackAsWritten) {
   EXPECT_EQ(read.config, file.config);
   EXPECT_EQ(read.fitted_on.samples, 1000);
   EXPECT_EQ(read.fitted_fingerprint, file.fitted_fingerprint);
-  EXPECT_EQ(read.fitted_choice, file.fitted_choice);
+  EXPECT_EQ(*read.fitted_choice, *file.fitted_choice);
   EXPECT_EQ(read.evaluated_on.part, "test");
   EXPECT_EQ(read.mul_adds_lazy, file.mul_adds_lazy);
   EXPECT_EQ(read.ops, file.ops);

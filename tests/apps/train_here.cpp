@@ -4,7 +4,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "apps/train/command.h"
+#include "apps/train/train.h"
 
 namespace msd::test {
 namespace {
@@ -34,7 +34,11 @@ ProgramResult train_here(FileSystem& files, Arguments arguments) {
   for (std::string& argument : arguments) argv.push_back(argument.data());
   const CapturedOutput output;
   const FileSystemOverride override(files);
-  const int code = train_main(static_cast<int>(argv.size()), argv.data());
+  CommandLine line("", "msd-train");
+  TrainOptions options;
+  options.add_to(line);
+  const int code =
+      line.run(static_cast<int>(argv.size()), argv.data(), [&] { return train(options); });
   return {code, output.text(), ""};
 }
 

@@ -146,7 +146,7 @@ std::vector<OptionRow> TrainOptions::run_rows() {
   };
   const Observe saved_step = [this](const Arguments& arguments) {
     return read_checkpoint(run_folder(arguments) / "checkpoint-previous.safetensors")
-        .training.at("state")
+        .training->at("state")
         .at("step")
         .dump();
   };

@@ -51,9 +51,10 @@ TEST(JsonText, ValuesAreCounted) {
 }
 
 TEST(ReadMember, ReadsWhatTheTypeHolds) {
-  const nlohmann::json json = {
-      {"a", -128}, {"b", 18446744073709551615u}, {"c", {1, -2}}, {"d", 1}, {"e", "x"}, {"f", true}};
-  std::int8_t a = 0;
+  const nlohmann::json json = {{"a", -2147483648}, {"b", 18446744073709551615u},
+                               {"c", {1, -2}},     {"d", 1},
+                               {"e", "x"},         {"f", true}};
+  int a = 0;
   std::uint64_t b = 0;
   std::vector<std::int64_t> c{7};
   double d = 0;
@@ -65,7 +66,7 @@ TEST(ReadMember, ReadsWhatTheTypeHolds) {
   read_member(json, "d", d);
   read_member(json, "e", e);
   read_member(json, "f", f);
-  EXPECT_EQ(a, -128);
+  EXPECT_EQ(a, -2147483648);
   EXPECT_EQ(b, 18446744073709551615u);
   EXPECT_EQ(c, (std::vector<std::int64_t>{1, -2}));
   EXPECT_EQ(d, 1.0);
@@ -87,7 +88,7 @@ TEST(ReadMember, RefusesOtherNumbers) {
     EXPECT_TRUE(refused_by(std::int64_t{}, json)) << json;
     EXPECT_TRUE(refused_by(std::vector<std::int64_t>{}, nlohmann::json{1, json})) << json;
   }
-  EXPECT_TRUE(refused_by(std::int8_t{}, 128));
+  EXPECT_TRUE(refused_by(int{}, 2147483648));
   EXPECT_TRUE(refused_by(std::uint64_t{}, -1));
   EXPECT_TRUE(refused_by(std::vector<std::int64_t>{}, 3));
 }

@@ -56,7 +56,7 @@ TEST_F(CheckpointTest, RoundTripsWeightsVelocitiesAndMetadata) {
   EXPECT_EQ(checkpoint.data->class_names, data_.class_names);
   EXPECT_EQ(checkpoint.data->mean, data_.mean);  // the same bits
   EXPECT_EQ(checkpoint.data->std, data_.std);
-  EXPECT_EQ(checkpoint.training, training_);
+  EXPECT_EQ(*checkpoint.training, training_);
 
   Network other(*checkpoint.config, runtime_.allocator());
   checkpoint.load_weights(other);
@@ -108,7 +108,7 @@ TEST_F(CheckpointTest, ReadsABareStateDictionary) {
   const Checkpoint checkpoint = read_checkpoint(path_);
   EXPECT_FALSE(checkpoint.config.has_value());
   EXPECT_FALSE(checkpoint.data.has_value());
-  EXPECT_TRUE(checkpoint.training.is_null());
+  EXPECT_TRUE(checkpoint.training->is_null());
   Network other(config_, runtime_.allocator());
   test::randomize(other, 77);
   test::train(runtime_, other, test::random_batch(config_, 2, 4), 1, 0.01);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What infer_config makes of the fields that somebody decided.
+// What deduce_config makes of the fields that somebody decided.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -42,17 +42,17 @@ ConfigHints hints_of(const MsdnetConfig& c) {
           .image_size = c.image_size};
 }
 
-TEST(ConfigInferenceHints, AreTakenAsTheyAre) {
+TEST(DeduceConfigHints, AreTakenAsTheyAre) {
   const MsdnetConfig config = small();
-  EXPECT_EQ(infer_config(shapes_of(config), hints_of(config)).config, config);
+  EXPECT_EQ(deduce_config(shapes_of(config), hints_of(config)).config, config);
 }
 
-TEST(ConfigInferenceHints, ChooseAmongEqualConfigurations) {
+TEST(DeduceConfigHints, ChooseAmongEqualConfigurations) {
   const auto expect_kept = [](const MsdnetConfig& config, const ConfigHints& hints) {
-    const InferredConfig inferred = infer_config(shapes_of(config), hints);
-    EXPECT_EQ(inferred.config, config);
+    const DeducedConfig deduced = deduce_config(shapes_of(config), hints);
+    EXPECT_EQ(deduced.config, config);
   };
-  MsdnetConfig c = infer_config(shapes_of(small())).config;
+  MsdnetConfig c = deduce_config(shapes_of(small())).config;
   c.blocks = 2, c.step_mode = StepMode::lin_grow, c.step = 1, c.base = 2;  // or even, 2
   expect_kept(c, {.step_mode = StepMode::lin_grow});
   c.step_mode = StepMode::even, c.step = 2;
@@ -77,7 +77,7 @@ TEST(ConfigInferenceHints, ChooseAmongEqualConfigurations) {
   expect_kept(c, {});
 }
 
-TEST(ConfigInferenceHints, ThatContradictTheFileAreNamed) {
+TEST(DeduceConfigHints, ThatContradictTheFileAreNamed) {
   struct Wrong {
     ConfigHints hints;
     std::vector<std::string> words;
@@ -111,7 +111,7 @@ TEST(ConfigInferenceHints, ThatContradictTheFileAreNamed) {
   const StateShapes shapes = shapes_of(small());
   for (const Wrong& wrong : all) {
     for (const std::string& word : wrong.words) {
-      EXPECT_TRUE(throws<ConfigError>([&] { infer_config(shapes, wrong.hints); }, {word}));
+      EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(shapes, wrong.hints); }, {word}));
     }
   }
 }

@@ -37,7 +37,7 @@ std::vector<MsdnetConfig> damaged_networks() {
   return {small(), imagenet, plain};
 }
 
-TEST(ConfigInferenceRefusals, EveryOtherShapeIsRefused) {
+TEST(DeduceConfigRefusals, EveryOtherShapeIsRefused) {
   for (const MsdnetConfig& config : damaged_networks()) {
     const StateShapes whole = shapes_of(config);
     for (const auto& [name, shape] : whole) {
@@ -55,14 +55,14 @@ TEST(ConfigInferenceRefusals, EveryOtherShapeIsRefused) {
         if (other == shape) continue;
         StateShapes damaged = whole;
         damaged[name] = other;
-        EXPECT_TRUE(throws<ConfigError>([&] { infer_config(damaged); }))
+        EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(damaged); }))
             << name << testing::PrintToString(other);
       }
     }
   }
 }
 
-TEST(ConfigInferenceRefusals, LateTensorsAreNamedWithWhatWasExpected) {
+TEST(DeduceConfigRefusals, LateTensorsAreNamedWithWhatWasExpected) {
   // What is read first settles the network, so that what comes later is to blame.
   const StateShapes whole = shapes_of(small());
   for (const auto& [name, shape] : whole) {
@@ -73,22 +73,22 @@ TEST(ConfigInferenceRefusals, LateTensorsAreNamedWithWhatWasExpected) {
       // Outputs are compared with those of the convolution or batch norm beside it first.
       const std::string expected =
           d == 0 ? "[" + std::to_string(shape[0]) : "needs " + shape_text(shape);
-      EXPECT_TRUE(throws<ConfigError>([&] { infer_config(damaged); },
+      EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(damaged); },
                                       {name + " is " + shape_text(damaged[name]), expected}));
     }
   }
 }
 
-TEST(ConfigInferenceRefusals, AConvolutionIsHeldAgainstItsBatchNorm) {
+TEST(DeduceConfigRefusals, AConvolutionIsHeldAgainstItsBatchNorm) {
   // Of the stem, which nothing else could be held against.
   StateShapes shapes = shapes_of(small());
   ++shapes["blocks.0.0.layers.1.net.0.weight"][0];
-  EXPECT_TRUE(throws<ConfigError>([&] { infer_config(shapes); },
+  EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(shapes); },
                                   {"blocks.0.0.layers.1.net.0.weight is [17,8,3,3]",
                                    "blocks.0.0.layers.1.net.1.weight is [16]"}));
 }
 
-TEST(ConfigInferenceRefusals, EveryMissingTensorIsMissed) {
+TEST(DeduceConfigRefusals, EveryMissingTensorIsMissed) {
   for (const MsdnetConfig& config : damaged_networks()) {
     const StateShapes whole = shapes_of(config);
     for (const auto& entry : whole) {
@@ -96,15 +96,15 @@ TEST(ConfigInferenceRefusals, EveryMissingTensorIsMissed) {
       StateShapes damaged = whole;
       damaged.erase(name);
       if (name.ends_with("num_batches_tracked") || name == "blocks.0.0.layers.0.0.bias") {
-        EXPECT_NO_THROW(infer_config(damaged)) << name;
+        EXPECT_NO_THROW(deduce_config(damaged)) << name;
       } else {
-        EXPECT_TRUE(throws<ConfigError>([&] { infer_config(damaged); })) << name;
+        EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(damaged); })) << name;
       }
     }
   }
 }
 
-TEST(ConfigInferenceRefusals, UnknownTensorsAreNamed) {
+TEST(DeduceConfigRefusals, UnknownTensorsAreNamed) {
   for (const char* name :
        {"fc.weight", "aaa", "zzz", "blocks.3.0.layers.0.conv_normal.net.0.weight",
         "blocks.2.1.layers.0.conv_normal.net.0.weight", "blocks.2.1.m.0.net.0.weight",
@@ -113,17 +113,17 @@ TEST(ConfigInferenceRefusals, UnknownTensorsAreNamed) {
         "blocks.0.0.layers.3.net.0.weight", "blocks.0.0.layers.999999999.net.0.weight"}) {
     StateShapes shapes = shapes_of(small());
     shapes[name] = {1};
-    EXPECT_TRUE(throws<ConfigError>([&] { infer_config(shapes); })) << name;
+    EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(shapes); })) << name;
   }
   StateShapes shapes = shapes_of(small());
   shapes["fc.weight"] = {1};
-  EXPECT_TRUE(throws<ConfigError>([&] { infer_config(shapes); }, {"fc.weight"}));
+  EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(shapes); }, {"fc.weight"}));
   shapes.erase("fc.weight");
   shapes["line\nbreak" + std::string(100000, 'x')] = {1};
-  EXPECT_TRUE(throws<ConfigError>([&] { infer_config(shapes); }, {"line?break", "..."}));
+  EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(shapes); }, {"line?break", "..."}));
 }
 
-TEST(ConfigInferenceRefusals, AbsurdSizesAreRefusedThoughTheyAgree) {
+TEST(DeduceConfigRefusals, AbsurdSizesAreRefusedThoughTheyAgree) {
   for (const char* net : {"blocks.0.0.layers.2.net.0", "blocks.0.1.layers.2.conv_normal.net.3",
                           "blocks.0.1.layers.2.conv_normal.net.0", "blocks.0.4.m.1.net.0"}) {
     std::string norm = net;
@@ -132,30 +132,30 @@ TEST(ConfigInferenceRefusals, AbsurdSizesAreRefusedThoughTheyAgree) {
                                     std::numeric_limits<std::int64_t>::max()}) {
       StateShapes shapes = shapes_of(small());
       shapes.at(std::string(net) + ".weight")[0] = shapes.at(norm + ".weight")[0] = size;
-      EXPECT_TRUE(throws<ConfigError>([&] { infer_config(shapes); })) << net << " " << size;
+      EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(shapes); })) << net << " " << size;
     }
   }
 }
 
-TEST(ConfigInferenceRefusals, TheFinestScaleHasNoFinerOne) {
+TEST(DeduceConfigRefusals, TheFinestScaleHasNoFinerOne) {
   StateShapes shapes = shapes_of(small());
   const std::string own = "blocks.0.1.layers.0.conv_normal.",
                     down = "blocks.0.1.layers.0.conv_down.";
   for (const char* leaf : {"net.0.weight", "net.1.weight", "net.3.weight", "net.4.weight"}) {
     shapes[down + leaf] = shapes.at(own + leaf);
   }
-  EXPECT_TRUE(throws<ConfigError>([&] { infer_config(shapes); }));
+  EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(shapes); }));
 }
 
-TEST(ConfigInferenceRefusals, OtherNetworksAreRecognised) {
+TEST(DeduceConfigRefusals, OtherNetworksAreRecognised) {
   const std::string expected = "blocks.0.0.layers.0.net.0.weight";
-  EXPECT_TRUE(throws<ConfigError>([] { infer_config({}); }, {expected, "empty"}));
+  EXPECT_TRUE(throws<ConfigError>([] { deduce_config({}); }, {expected, "empty"}));
   const StateShapes resnet = {{"conv1.weight", {64, 3, 7, 7}}, {"fc.bias", {1000}}};
-  EXPECT_TRUE(throws<ConfigError>([&] { infer_config(resnet); }, {expected, "conv1.weight"}));
+  EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(resnet); }, {expected, "conv1.weight"}));
 }
 
 // Modules without end, of one tensor each.
-TEST(ConfigInferenceRefusals, HostileFilesCostNoMoreThanTheyHold) {
+TEST(DeduceConfigRefusals, HostileFilesCostNoMoreThanTheyHold) {
   constexpr int kNames = 20000;
   const auto number = [](int i) { return std::to_string(i); };
   const std::vector<std::function<std::string(int)>> hostile = {
@@ -172,7 +172,7 @@ TEST(ConfigInferenceRefusals, HostileFilesCostNoMoreThanTheyHold) {
     for (int i = 0; i < kNames; ++i) shapes[name(i)] = {std::int64_t{1} << 31, 1 << 30, 1, 1};
     shapes["blocks.0.0.layers.0.net.0.weight"] = {std::int64_t{1} << 31, 3, 3, 3};
     const long before = test::heap_allocations();
-    EXPECT_TRUE(throws<ConfigError>([&] { infer_config(shapes); })) << name(0);
+    EXPECT_TRUE(throws<ConfigError>([&] { deduce_config(shapes); })) << name(0);
     EXPECT_LT(test::heap_allocations() - before, 20L * kNames) << name(0);
   }
 }

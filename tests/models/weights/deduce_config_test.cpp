@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What infer_config finds: always the network that made the names and shapes.
+// What deduce_config finds: always the network that made the names and shapes.
 #include "models/weights/deduce_config.h"
 
 #include <gtest/gtest.h>
@@ -55,31 +55,31 @@ void expect_same_network(const Architecture& a, const Architecture& b) {
   }
 }
 
-// Infers from shapes; `config` made them. Only its image size is a hint, as it is not in them.
+// Deduces from shapes; `config` made them. Only its image size is a hint, as it is not in them.
 void expect_found(const StateShapes& shapes, const MsdnetConfig& config) {
   ConfigHints hints;
   hints.image_size = config.image_size;
-  const InferredConfig inferred = infer_config(shapes, hints);
-  EXPECT_TRUE(inferred.undecided.empty());
-  expect_same_network(make_architecture(inferred.config), make_architecture(config));
+  const DeducedConfig deduced = deduce_config(shapes, hints);
+  EXPECT_TRUE(deduced.undecided.empty());
+  expect_same_network(make_architecture(deduced.config), make_architecture(config));
 }
 
-TEST(ConfigInference, PresetsAreFoundAsTheyAreWritten) {
+TEST(DeduceConfig, PresetsAreFoundAsTheyAreWritten) {
   for (const Preset& p : presets()) {
     SCOPED_TRACE(p.name);
-    const InferredConfig inferred = infer_config(shapes_of(p.config));
-    expect_same_network(make_architecture(inferred.config), make_architecture(p.config));
+    const DeducedConfig deduced = deduce_config(shapes_of(p.config));
+    expect_same_network(make_architecture(deduced.config), make_architecture(p.config));
     // Even the options, as the rules of choice follow custom; but for bounds of what is capped.
     MsdnetConfig expected = p.config;
-    expected.bottleneck_factors = inferred.config.bottleneck_factors;
-    EXPECT_EQ(inferred.config, expected);
-    ASSERT_EQ(inferred.undecided.size(), 1u);
-    EXPECT_NE(inferred.undecided[0].find("image size: " + std::to_string(p.config.image_size)),
+    expected.bottleneck_factors = deduced.config.bottleneck_factors;
+    EXPECT_EQ(deduced.config, expected);
+    ASSERT_EQ(deduced.undecided.size(), 1u);
+    EXPECT_NE(deduced.undecided[0].find("image size: " + std::to_string(p.config.image_size)),
               std::string::npos);
   }
 }
 
-TEST(ConfigInference, FixturesAreFound) {
+TEST(DeduceConfig, FixturesAreFound) {
   for (const std::string& name : test::fixture_names()) {
     SCOPED_TRACE(name);
     const test::Fixture fixture(name);
@@ -87,7 +87,7 @@ TEST(ConfigInference, FixturesAreFound) {
   }
 }
 
-TEST(ConfigInference, ReferenceNetworksAreFound) {
+TEST(DeduceConfig, ReferenceNetworksAreFound) {
   MSD_NEED_REFERENCE("H_state.safetensors", "D_state.safetensors", "I_state.safetensors");
   for (const char letter : {'H', 'D', 'I'}) {
     SCOPED_TRACE(letter);
@@ -179,7 +179,7 @@ const Named kConfigs[] = {
 };
 // clang-format on
 
-TEST(ConfigInference, ListedConfigurationsAreFound) {
+TEST(DeduceConfig, ListedConfigurationsAreFound) {
   for (const Named& named : kConfigs) {
     SCOPED_TRACE(named.name);
     MsdnetConfig config;
@@ -189,7 +189,7 @@ TEST(ConfigInference, ListedConfigurationsAreFound) {
   }
 }
 
-TEST(ConfigInference, RandomConfigurationsAreFound) {
+TEST(DeduceConfig, RandomConfigurationsAreFound) {
   int built = 0;
   for (std::uint64_t seed = 0; seed < 1500 && !HasFailure(); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
@@ -210,13 +210,13 @@ TEST(ConfigInference, RandomConfigurationsAreFound) {
   EXPECT_GT(built, 700);
 }
 
-TEST(ConfigInference, TakesTheRoundestReduction) {
+TEST(DeduceConfig, TakesTheRoundestReduction) {
   const auto found = [](std::int64_t init, double reduction) {
     MsdnetConfig c;
     set_steps(c, 2, StepMode::even, 1, 1);  // a transition after layer 2
     set_factors(c, {1, 2}, {1, 2});
     c.growth_rate = 2, c.init_channels = init, c.reduction = reduction;
-    return infer_config(shapes_of(c)).config.reduction;
+    return deduce_config(shapes_of(c)).config.reduction;
   };
   EXPECT_EQ(found(1, 0.44), 0.5);        // 5 to 2: from 0.4 to less than 0.6
   EXPECT_EQ(found(3, 0.35), 0.3);        // 7 to 2
@@ -225,7 +225,7 @@ TEST(ConfigInference, TakesTheRoundestReduction) {
   EXPECT_EQ(found(1, 1.0), 1.0);
 }
 
-TEST(ConfigInference, OldFilesMayLackCountersAndTheStemsBias) {
+TEST(DeduceConfig, OldFilesMayLackCountersAndTheStemsBias) {
   for (const char* name : {"cifar10-tiny", "imagenet-k4"}) {
     StateShapes shapes = shapes_of(preset(name));
     std::erase_if(shapes, [](const auto& e) { return e.first.ends_with("num_batches_tracked"); });

@@ -6,7 +6,11 @@
 
 namespace msd {
 
-/// What both modes work on; everything is borrowed.
+/// Evaluates a network's exits as the command line says; what it leaves open about the data is
+/// taken from the checkpoint.
+void eval(EvalOptions& options);
+
+/// What an evaluation works on; everything is borrowed.
 struct EvalRun {
   Runtime& runtime;
   const EvalOptions& options;
@@ -15,11 +19,5 @@ struct EvalRun {
   const Dataset& data;
   const DataDescription& description;
 };
-
-/// Accuracy, cost and time of every exit.
-void evaluate_anytime(const EvalRun& run);
-
-/// Fits thresholds for the 39 budgets, evaluates them and writes both.
-void evaluate_budgets(const EvalRun& run);
 
 }  // namespace msd

@@ -2,26 +2,26 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
-#include "apps/common/cli_forward.h"
+#include "apps/common/options.h"
 #include "apps/common/precision.h"
 #include "data/loader.h"
 #include "engine/optimizer.h"
 #include "engine/schedule.h"
-#include "models/network/network.h"
-#include "models/weights/state_dict.h"
+#include "models/weights/checkpoint.h"
 
 namespace msd {
 
 /// The options of the recipe: everything that decides a run's result beside model and data.
-class TrainingOptions {
+class RecipeOptions {
  public:
-  void add_to(CLI::App& app);
+  void add_to(CommandLine& line);
 
-  /// Wrong usage where an option has no effect beside another. Call from the app's callback.
+  /// Wrong usage where an option has no effect beside another. Call from the command line's
+  /// on_parsed().
   void check_usage() const;
 
   std::int64_t epochs = 300;
@@ -37,16 +37,19 @@ class TrainingOptions {
   /// One weight an exit; throws ConfigError where their number is wrong.
   std::vector<double> exit_weights(std::int64_t exits) const;
 
-  /// Takes SGD's settings where the command line does not have them. Throws ConfigError where they
-  /// cannot be used.
-  void take(const OptimizerSettings& settings);
+  /// --optimizer-state: puts the checkpoint's velocities into the network and takes SGD's settings
+  /// where the command line does not have them. Throws ConfigError where the file has none, or none
+  /// that can be used.
+  void take_optimizer(const Checkpoint& checkpoint, Network& network);
 
   nlohmann::json to_json() const;
   /// Takes over what a run stored; call between add_to() and parsing.
   void set_defaults(const nlohmann::json& stored);
 
  private:
-  const CLI::App* app_ = nullptr;
+  void take(const OptimizerSettings& settings);
+
+  const CommandLine* line_ = nullptr;
   std::string augment_ = "standard", init_ = "he-fan-out";
   std::string schedule_ = "multistep", milestones_ = "50%,75%", exit_weights_;
   double lr_ = 0.1, gamma_ = 0.1, warmup_epochs_ = 0.0;

@@ -1,63 +1,60 @@
 // SPDX-License-Identifier: MIT
-#include "apps/train/training_options.h"
+#include "apps/train/recipe_options.h"
 
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
-#include "apps/common/usage.h"
 #include "engine/files/json_text.h"
 #include "kernels/error.h"
 
 namespace msd {
 
-void TrainingOptions::add_to(CLI::App& app) {
-  app_ = &app;
+void RecipeOptions::add_to(CommandLine& line) {
+  line_ = &line;
   const std::string group = "Training";
   const auto option = [&](const char* name, auto& value, const char* text) {
-    return app.add_option(name, value, text)->capture_default_str()->group(group);
+    return line.option(name, value, text).show_default().group(group);
   };
   option("--epochs", epochs, "Passes over the training images");
   option("--batch-size", batch_size, "Images a step");
-  app.add_flag("--drop-last", drop_last, "Leave out an epoch's last batch where it is short")
-      ->group(group);
+  line.flag("--drop-last", drop_last, "Leave out an epoch's last batch where it is short")
+      .group(group);
   option("--lr", lr_, "Learning rate at the start");
   option("--momentum", sgd_.momentum, "Of SGD");
-  app.add_flag("--nesterov,!--no-nesterov", sgd_.nesterov, "Nesterov's momentum [default: on]")
-      ->group(group);
+  line.flag("--nesterov,!--no-nesterov", sgd_.nesterov, "Nesterov's momentum [default: on]")
+      .group(group);
   option("--weight-decay", sgd_.weight_decay, "On every parameter that has a gradient");
-  option("--lr-schedule", schedule_, "How the rate falls")
-      ->check(CLI::IsMember({"multistep", "cosine"}));
+  option("--lr-schedule", schedule_, "How the rate falls").one_of({"multistep", "cosine"});
   option("--lr-milestones", milestones_, "multistep: when, in per cent of all epochs or in epochs");
   option("--lr-gamma", gamma_, "multistep: what the rate is multiplied by");
   option("--warmup-epochs", warmup_epochs_, "Epochs over which the rate rises from 0");
   option("--exit-weights", exit_weights_, "Weight of each exit's loss, as 1,1,2 (empty: all 1)");
-  option("--init", init_, "How convolutions start")
-      ->check(CLI::IsMember({"he-fan-out", "he-fan-in"}));
+  option("--init", init_, "How convolutions start").one_of({"he-fan-out", "he-fan-in"});
   option("--augment", augment_, "standard: 4-pixel border, random crop and mirror")
-      ->check(CLI::IsMember({"standard", "none"}));
-  precision.add_to(app, group);
+      .one_of({"standard", "none"});
+  precision.add_to(line, group);
   option("--seed", seed, "Of initial weights, order and augmentation");
 }
 
-void TrainingOptions::check_usage() const {
+void RecipeOptions::check_usage() const {
   if (schedule_ == "cosine") {
-    refuse_without_effect(*app_, {"--lr-milestones", "--lr-gamma"}, "--lr-schedule cosine");
+    line_->refuse_without_effect({"--lr-milestones", "--lr-gamma"}, "--lr-schedule cosine");
   }
   if (sgd_.momentum == 0.0 && sgd_.nesterov) {
-    refuse_without_effect(*app_, {"--nesterov"}, "--momentum 0");
+    line_->refuse_without_effect({"--nesterov"}, "--momentum 0");
   }
 }
 
-Augmentation TrainingOptions::augmentation() const {
+Augmentation RecipeOptions::augmentation() const {
   return augment_ == "standard" ? Augmentation::standard : Augmentation::none;
 }
 
-Initialization TrainingOptions::initialization() const {
+Initialization RecipeOptions::initialization() const {
   return init_ == "he-fan-out" ? Initialization::he_fan_out : Initialization::he_fan_in;
 }
 
-ScheduleOptions TrainingOptions::schedule() const {
+ScheduleOptions RecipeOptions::schedule() const {
   ScheduleOptions options;
   options.kind = schedule_ == "cosine" ? ScheduleKind::cosine : ScheduleKind::multistep;
   options.lr = lr_;
@@ -67,7 +64,7 @@ ScheduleOptions TrainingOptions::schedule() const {
   return options;
 }
 
-std::vector<double> TrainingOptions::exit_weights(std::int64_t exits) const {
+std::vector<double> RecipeOptions::exit_weights(std::int64_t exits) const {
   std::vector<double> weights;
   const char* at = exit_weights_.data();
   const char* end = at + exit_weights_.size();
@@ -89,9 +86,9 @@ std::vector<double> TrainingOptions::exit_weights(std::int64_t exits) const {
   return weights;
 }
 
-void TrainingOptions::take(const OptimizerSettings& settings) {
+void RecipeOptions::take(const OptimizerSettings& settings) {
   const auto take = [&](const char* option, auto& value, const auto& setting) {
-    if (app_->count(option) == 0) value = setting;
+    if (!line_->given(option)) value = setting;
   };
   if (settings.dampening != 0.0) {
     throw ConfigError(message("its optimiser has dampening ", settings.dampening,
@@ -103,7 +100,24 @@ void TrainingOptions::take(const OptimizerSettings& settings) {
   take("--weight-decay", sgd_.weight_decay, settings.weight_decay);
 }
 
-nlohmann::json TrainingOptions::to_json() const {
+void RecipeOptions::take_optimizer(const Checkpoint& checkpoint, Network& network) {
+  const StateDict& state = checkpoint.state;
+  const std::string file = checkpoint.path.string();
+  if (!state.optimizer) {
+    throw ConfigError(state.optimizer_problem.empty()
+                          ? file + ": has no state of an optimiser; leave --optimizer-state out"
+                          : file + ": cannot use its optimiser's state: " +
+                                state.optimizer_problem + "; leave --optimizer-state out");
+  }
+  try {
+    take(*state.optimizer);
+  } catch (const ConfigError& error) {
+    throw ConfigError(file + ": " + error.what());
+  }
+  checkpoint.load_velocities(network);
+}
+
+nlohmann::json RecipeOptions::to_json() const {
   return {{"epochs", epochs},
           {"batch_size", batch_size},
           {"drop_last", drop_last},
@@ -122,7 +136,7 @@ nlohmann::json TrainingOptions::to_json() const {
           {"seed", seed}};
 }
 
-void TrainingOptions::set_defaults(const nlohmann::json& stored) {
+void RecipeOptions::set_defaults(const nlohmann::json& stored) {
   read_member(stored, "epochs", epochs);
   read_member(stored, "batch_size", batch_size);
   read_member(stored, "drop_last", drop_last);

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#include "apps/eval/eval.h"
+
+#include <iostream>
+
+#include "apps/common/evaluate.h"
+#include "apps/eval/anytime.h"
+#include "apps/eval/budget.h"
+
+namespace msd {
+
+void eval(EvalOptions& options) {
+  const Checkpoint checkpoint = read_checkpoint(options.weights);
+  const std::unique_ptr<Runtime> runtime = options.runtime.make();
+  options.precision.apply(*runtime);
+  const Dataset data = load_dataset(*runtime, checkpoint, options.model, options.data);
+  const Network network = load_network(*runtime, checkpoint, options.model, data.classes(),
+                                       options.precision.parameters());
+  require_fit(network.config(), data);
+  const DataDescription description = data_description(checkpoint, data);
+  const EvalRun run{*runtime, options, checkpoint, network, data, description};
+  if (options.mode == "budget") {
+    evaluate_budgets(run);
+  } else {
+    evaluate_anytime(run);
+  }
+  if (!std::cout.flush()) throw IoError("cannot write the results to stdout");
+}
+
+}  // namespace msd
