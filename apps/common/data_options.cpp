@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/data_options.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <map>
 #include <string_view>
 
-#include "apps/common/usage.h"
 #include "data/cifar.h"
 #include "data/image_folder.h"
 #include "data/synthetic.h"
@@ -25,46 +23,45 @@ bool is_dataset(const std::string& name) {
   return std::find(kDatasets.begin(), kDatasets.end(), name) != kDatasets.end();
 }
 
-void DataOptions::add_to(CLI::App& app, bool for_training) {
-  app_ = &app;
+void DataOptions::add_to(CommandLine& line, bool for_training) {
+  line_ = &line;
   const std::string group = "Data";
-  dataset_option_ =
-      app.add_option("--dataset", dataset_,
-                     "synthetic (built in), cifar10, cifar100, or folder (image files)")
-          ->check(CLI::IsMember(kDatasets))
-          ->capture_default_str()
-          ->group(group);
+  dataset_option_ = line.option("--dataset", dataset_,
+                                "synthetic (built in), cifar10, cifar100, or folder (image files)")
+                        .one_of(kDatasets)
+                        .show_default()
+                        .group(group);
   data_option_ =
-      app.add_option("--data", data_,
-                     "Folder of the binary CIFAR files, or of image files as train/CLASS/*.jpg and "
-                     "test/CLASS/*.jpg")
-          ->group(group);
-  app.add_option("--split", split_,
-                 "Take the training and hold-out images from this split.json, or from index.pth of "
-                 "the PyTorch implementation")
-      ->group(group);
+      line.option("--data", data_,
+                  "Folder of the binary CIFAR files, or of image files as train/CLASS/*.jpg and "
+                  "test/CLASS/*.jpg")
+          .group(group);
+  line.option("--split", split_,
+              "Take the training and hold-out images from this split.json, or from index.pth of "
+              "the PyTorch implementation")
+      .group(group);
   if (!for_training) return;
-  app.add_option("--holdout", holdout_,
-                 "Training images held out for thresholds and the best checkpoint; -1: a tenth; of "
-                 "an index.pth its last ones")
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--holdout-mode", holdout_mode_, "Which: random ones or the last")
-      ->check(CLI::IsMember({"random", "last"}))
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--holdout-seed", holdout_seed_, "Seed of the random hold-out")
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--synthetic-train", synthetic_train_, "Training images of the synthetic set")
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--synthetic-test", synthetic_test_, "Test images of the synthetic set")
-      ->capture_default_str()
-      ->group(group);
-  app.add_option("--synthetic-seed", synthetic_seed_, "Seed of the synthetic set")
-      ->capture_default_str()
-      ->group(group);
+  line.option("--holdout", holdout_,
+              "Training images held out for thresholds and the best checkpoint; -1: a tenth; of "
+              "an index.pth its last ones")
+      .show_default()
+      .group(group);
+  line.option("--holdout-mode", holdout_mode_, "Which: random ones or the last")
+      .one_of({"random", "last"})
+      .show_default()
+      .group(group);
+  line.option("--holdout-seed", holdout_seed_, "Seed of the random hold-out")
+      .show_default()
+      .group(group);
+  line.option("--synthetic-train", synthetic_train_, "Training images of the synthetic set")
+      .show_default()
+      .group(group);
+  line.option("--synthetic-test", synthetic_test_, "Test images of the synthetic set")
+      .show_default()
+      .group(group);
+  line.option("--synthetic-seed", synthetic_seed_, "Seed of the synthetic set")
+      .show_default()
+      .group(group);
 }
 
 void DataOptions::fit_images_to(std::optional<std::int64_t> image_size) {
@@ -73,18 +70,18 @@ void DataOptions::fit_images_to(std::optional<std::int64_t> image_size) {
 
 void DataOptions::check_usage() const {
   if (!split_.empty()) {
-    refuse_without_effect(*app_, {"--holdout-mode", "--holdout-seed"}, "--split");
-    if (split_.ends_with(".json")) refuse_without_effect(*app_, {"--holdout"}, "--split");
+    line_->refuse_without_effect({"--holdout-mode", "--holdout-seed"}, "--split");
+    if (split_.ends_with(".json")) line_->refuse_without_effect({"--holdout"}, "--split");
   } else if (holdout_ == 0) {
-    refuse_without_effect(*app_, {"--holdout-mode", "--holdout-seed"}, "--holdout 0");
+    line_->refuse_without_effect({"--holdout-mode", "--holdout-seed"}, "--holdout 0");
   } else if (holdout_mode_ == "last") {
-    refuse_without_effect(*app_, {"--holdout-seed"}, "--holdout-mode last");
+    line_->refuse_without_effect({"--holdout-seed"}, "--holdout-mode last");
   }
   if (dataset_ == "synthetic") {
-    refuse_without_effect(*app_, {"--data"}, "--dataset synthetic");
+    line_->refuse_without_effect({"--data"}, "--dataset synthetic");
   } else {
-    refuse_without_effect(*app_, {"--synthetic-train", "--synthetic-test", "--synthetic-seed"},
-                          "--dataset " + dataset_);
+    line_->refuse_without_effect({"--synthetic-train", "--synthetic-test", "--synthetic-seed"},
+                                 "--dataset " + dataset_);
   }
 }
 
@@ -150,7 +147,7 @@ void DataOptions::set_defaults(const nlohmann::json& stored) {
   if (!stored.is_object()) return;
   if (dataset_given() && stored.value("dataset", dataset_) != dataset_) return;
   dataset_ = stored.value("dataset", dataset_);
-  if (data_option_->count() == 0) data_ = stored.value("data", data_);
+  if (!data_option_.given()) data_ = stored.value("data", data_);
   if (split_.empty()) {
     split_ = stored.value("split", split_);
     holdout_ = stored.value("holdout", holdout_);
@@ -178,6 +175,6 @@ double parse_quantity(const std::string& text, const std::string& option) {
   return value * unit;
 }
 
-bool DataOptions::dataset_given() const { return dataset_option_->count() > 0; }
+bool DataOptions::dataset_given() const { return dataset_option_.given(); }
 
 }  // namespace msd

@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "apps/common/cli_forward.h"
+#include "apps/common/options.h"
 #include "data/dataset.h"
 #include "data/split.h"
 #include "engine/runtime.h"
@@ -21,14 +21,14 @@ bool is_dataset(const std::string& name);
 class DataOptions {
  public:
   /// Which data; `for_training` also offers the hold-out's making.
-  void add_to(CLI::App& app, bool for_training);
+  void add_to(CommandLine& line, bool for_training);
 
   /// Brings the images of a folder to this size, the network's of --image-size; without a value
   /// they stay as the options or the stored run have it. Call after set_defaults().
   void fit_images_to(std::optional<std::int64_t> image_size);
 
   /// Wrong usage where an option of making the hold-out or the data has no effect. Call from the
-  /// app's callback, where they were added for training.
+  /// command line's on_parsed(), where they were added for training.
   void check_usage() const;
 
   /// Loads the data set. Throws ConfigError where an option is missing or does not fit.
@@ -55,9 +55,9 @@ class DataOptions {
   std::int64_t holdout_seed_ = 1;
   std::string split_;
   std::int64_t synthetic_train_ = 10000, synthetic_test_ = 2000, synthetic_seed_ = 1;
-  const CLI::App* app_ = nullptr;
-  CLI::Option* dataset_option_ = nullptr;
-  CLI::Option* data_option_ = nullptr;
+  const CommandLine* line_ = nullptr;
+  Option dataset_option_;
+  Option data_option_;
 };
 
 /// Bytes and counts as a person writes them: "20M" = 20,000,000; "1.5G"; "300k"; "4.3T"; plain
