@@ -2,6 +2,7 @@
 #include "data/catalog.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "data/cifar.h"
 #include "data/image_folder.h"
@@ -56,6 +57,21 @@ const DatasetRow* find_dataset(std::string_view name) {
   const auto* row = std::find_if(std::begin(kDatasetRows), std::end(kDatasetRows),
                                  [&](const DatasetRow& known) { return known.name == name; });
   return row == std::end(kDatasetRows) ? nullptr : row;
+}
+
+std::string list_datasets(std::string (*phrase)(const DatasetRow& row), std::string_view last) {
+  std::vector<std::string> phrases;
+  for (const DatasetRow& row : kDatasetRows) {
+    const std::string said = phrase(row);
+    if (said.empty() || std::find(phrases.begin(), phrases.end(), said) != phrases.end()) continue;
+    phrases.push_back(said);
+  }
+  std::string list;
+  for (std::size_t i = 0; i < phrases.size(); ++i) {
+    if (i > 0) list += i + 1 == phrases.size() ? last : ", ";
+    list += phrases[i];
+  }
+  return list;
 }
 
 std::map<std::string, std::int64_t, std::less<>> usual_dataset_numbers() {

@@ -57,4 +57,8 @@ std::span<const DatasetRow> datasets();
 /// The one of that name, or null.
 const DatasetRow* find_dataset(std::string_view name);
 
+/// What `phrase` says of each data set, as a person lists it: "cifar10, cifar100 and folder", where
+/// `last` is " and ". Empty phrases and those said before are left out.
+std::string list_datasets(std::string (*phrase)(const DatasetRow& row), std::string_view last);
+
 }  // namespace msd

@@ -41,6 +41,18 @@ TEST(Catalog, RowsAreWholeAndFoundByName) {
   }
 }
 
+TEST(Catalog, ListsWhatIsSaidOfTheSets) {
+  const auto nothing = [](const DatasetRow&) { return std::string(); };
+  const auto one = [](const DatasetRow&) { return std::string("one"); };
+  const auto files = [](const DatasetRow& row) { return std::string(row.files); };
+  EXPECT_EQ(list_datasets(nothing, " and "), "");
+  EXPECT_EQ(list_datasets(one, " and "), "one");
+  EXPECT_EQ(list_datasets(files, " or "),
+            "the binary CIFAR files or image files as train/CLASS/*.jpg and test/CLASS/*.jpg");
+  EXPECT_EQ(list_datasets([](const DatasetRow& row) { return std::string(row.name); }, ", and "),
+            "synthetic, cifar10, cifar100, and folder");
+}
+
 TEST(Catalog, MakesTheSyntheticSetOfItsNumbers) {
   DatasetOptions options;
   options.name = "synthetic";
