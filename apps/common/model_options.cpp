@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "data/catalog.h"
 #include "kernels/error.h"
 
 namespace msd {
@@ -33,7 +34,7 @@ void ModelOptions::add_to(CommandLine& line) {
   using C = MsdnetConfig;
   using H = ConfigHints;
   const auto number = [&](const char* name, std::int64_t C::*field,
-                          std::optional<std::int64_t> H::*hint, const char* text) {
+                          std::optional<std::int64_t> H::*hint, const std::string& text) {
     const Option option = line.option(name, values_.*field, text).group(group);
     decides(option, field, hint);
     return option;
@@ -89,7 +90,11 @@ void ModelOptions::add_to(CommandLine& line) {
       });
   image_size_option_ =
       number("--image-size", &C::image_size, &H::image_size,
-             "Height and width of the input; images of --dataset folder are resized");
+             "Height and width of the input; images of --dataset " +
+                 list_datasets(
+                     [](const DatasetRow& row) { return row.resizes ? std::string(row.name) : ""; },
+                     " and ") +
+                 " are resized");
 }
 
 ConfigHints ModelOptions::hints() const {

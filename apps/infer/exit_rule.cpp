@@ -3,6 +3,7 @@
 
 #include <numeric>
 
+#include "apps/common/quantity.h"
 #include "kernels/error.h"
 
 namespace msd {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "apps/common/model_file.h"
+#include "apps/common/quantity.h"
 #include "apps/common/table.h"
 #include "models/network/cost.h"
 #include "models/network/floor.h"
