@@ -4,10 +4,10 @@
 #include <iostream>
 
 #include "apps/common/evaluate.h"
-#include "apps/common/image_session.h"
-#include "apps/common/quantile.h"
 #include "apps/common/table.h"
 #include "apps/eval/modes.h"
+#include "models/inference/image_session.h"
+#include "models/inference/latency.h"
 #include "models/network/cost.h"
 
 namespace msd {
