@@ -13,25 +13,25 @@ LoaderOptions on_device(const Runtime& runtime, LoaderOptions options) {
   return options;
 }
 
-/// Parts of a slot's memory, one behind the other.
-struct Layout {
-  std::int64_t labels, crops, images, bytes;
-
-  Layout(std::int64_t batch, std::int64_t image_bytes) {
-    const auto after = [](std::int64_t offset, std::int64_t size) {
-      return round_up(offset + size, Allocator::kAlignment);
-    };
-    labels = after(0, batch * size_bytes(DType::i64));  // first: which image each sample is
-    crops = after(labels, batch * size_bytes(DType::i32));
-    images = after(crops, batch * static_cast<std::int64_t>(sizeof(CropFlip)));
-    bytes = images + batch * image_bytes;
-  }
-};
-
 }  // namespace
 
 /// A batch on its way: written by the host into pinned memory, copied to the device's, read there.
 struct BatchFeed::Slot {
+  /// Parts of the memory, one behind the other.
+  struct Layout {
+    std::int64_t labels, crops, images, bytes;
+
+    Layout(std::int64_t batch, std::int64_t image_bytes) {
+      const auto after = [](std::int64_t offset, std::int64_t size) {
+        return round_up(offset + size, Allocator::kAlignment);
+      };
+      labels = after(0, batch * size_bytes(DType::i64));  // first: which image each sample is
+      crops = after(labels, batch * size_bytes(DType::i32));
+      images = after(crops, batch * static_cast<std::int64_t>(sizeof(CropFlip)));
+      bytes = images + batch * image_bytes;
+    }
+  };
+
   Slot(Runtime& runtime, std::int64_t batch_size, std::int64_t image_bytes)
       : layout(batch_size, image_bytes),
         pinned(layout.bytes),
@@ -70,13 +70,7 @@ BatchFeed::BatchFeed(Runtime& runtime, const ImageSet& set, std::vector<std::int
     resident_images_ = Tensor::empty(runtime.allocator(), {bytes}, DType::u8);
     resident_images_.write(set.images.data(), bytes);
   }
-  const auto upload = [&](const std::array<float, 3>& values) {
-    Tensor tensor = Tensor::empty(runtime.allocator(), {3}, DType::f32);
-    tensor.write(values.data(), sizeof(values));
-    return tensor;
-  };
-  mean_ = upload(options.mean);
-  std_ = upload(options.std);
+  normalizer_.emplace(runtime.allocator(), options.mean, options.std);
   const std::int64_t image_bytes = is_resident() ? 0 : set.image_elems();
   for (int i = 0; i < 2; ++i) {
     slots_.push_back(std::make_unique<Slot>(runtime, options.batch_size, image_bytes));
@@ -123,7 +117,7 @@ void BatchFeed::prefetch() {
   slot.batch.samples = slot.samples.data();
   slot.filled = true;
 
-  const Layout& layout = slot.layout;
+  const Slot::Layout& layout = slot.layout;
   auto* index = slot.on_host<std::int64_t>(0);
   std::copy_n(batch->labels, n, slot.on_host<std::int32_t>(layout.labels));
   if (batch->crops != nullptr) std::copy_n(batch->crops, n, slot.on_host<CropFlip>(layout.crops));
@@ -149,21 +143,16 @@ void BatchFeed::put(const View& images, std::int32_t* labels) {
     return;
   }
   Slot& slot = *slots_[current_];
-  const Layout& layout = slot.layout;
+  const Slot::Layout& layout = slot.layout;
   cuda::Stream& ops = *runtime_.stream();
   ops.wait(slot.copied);
-  ImageToFloatArgs args;
-  args.images = is_resident() ? static_cast<const std::uint8_t*>(resident_images_.data())
-                              : slot.on_device<std::uint8_t>(layout.images);
-  args.count = is_resident() ? set_.size() : images.n;
-  args.h = set_.h;
-  args.w = set_.w;
-  args.index = slot.on_device<std::int64_t>(0);
-  args.crops = batch_->crops == nullptr ? nullptr : slot.on_device<CropFlip>(layout.crops);
-  args.mean = static_cast<const float*>(mean_.data());
-  args.std = static_cast<const float*>(std_.data());
-  args.y = images;
-  image_to_float(runtime_.context(), {&args, 1});
+  const ImageBytes bytes = {is_resident()
+                                ? static_cast<const std::uint8_t*>(resident_images_.data())
+                                : slot.on_device<std::uint8_t>(layout.images),
+                            is_resident() ? set_.size() : images.n, set_.h, set_.w};
+  normalizer_->run(runtime_.context(), bytes, slot.on_device<std::int64_t>(0),
+                   batch_->crops == nullptr ? nullptr : slot.on_device<CropFlip>(layout.crops),
+                   images);
   if (labels != nullptr) {
     ops.copy(labels, slot.on_device<std::int32_t>(layout.labels),
              images.n * size_bytes(DType::i32));

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "data/loader.h"
+#include "engine/image_normalizer.h"
 #include "engine/runtime.h"
 #include "engine/tensor.h"
 
@@ -52,7 +54,8 @@ class BatchFeed {
   const Batch* batch_ = nullptr;  // what next() returned
 
   // On CUDA only.
-  Tensor resident_images_, mean_, std_;
+  Tensor resident_images_;
+  std::optional<ImageNormalizer> normalizer_;
   std::unique_ptr<cuda::Stream> copies_;
   std::vector<std::unique_ptr<Slot>> slots_;
   std::size_t current_ = 0;  // the slot of batch_; the other one is being filled

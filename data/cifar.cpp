@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kSize = 32, kChannels = 3, kPixels = kSize * kSize;
 
-struct Layout {
+struct CifarLayout {
   const char* name;
   const char* folder;
   const char* names_file;
@@ -29,7 +29,7 @@ struct Layout {
   std::array<float, 3> mean, std;
 };
 
-Layout layout_of(Cifar kind) {
+CifarLayout layout_of(Cifar kind) {
   if (kind == Cifar::cifar10) {
     return {"cifar10",
             "cifar-10-batches-bin",
@@ -55,7 +55,7 @@ Layout layout_of(Cifar kind) {
           {68.2f, 65.4f, 70.4f}};
 }
 
-fs::path find_folder(const Layout& layout, const std::string& folder) {
+fs::path find_folder(const CifarLayout& layout, const std::string& folder) {
   std::error_code ignored;
   const fs::path given(folder), inner = given / layout.folder;
   if (fs::exists(given / layout.test_file, ignored)) return given;
@@ -69,7 +69,7 @@ fs::path find_folder(const Layout& layout, const std::string& folder) {
 }
 
 // Planar red, green, blue becomes NHWC. The errors go on from the file's name.
-void append_records(const Layout& layout, std::span<const std::byte> content, ImageSet& set) {
+void append_records(const CifarLayout& layout, std::span<const std::byte> content, ImageSet& set) {
   const std::int64_t record = layout.label_bytes + kChannels * kPixels;
   const auto bytes = static_cast<std::int64_t>(content.size());
   if (bytes == 0 || bytes % record != 0) {
@@ -95,7 +95,7 @@ void append_records(const Layout& layout, std::span<const std::byte> content, Im
   }
 }
 
-std::vector<std::byte> read_part(const Layout& layout, const fs::path& path) {
+std::vector<std::byte> read_part(const CifarLayout& layout, const fs::path& path) {
   try {
     return read_file(path);
   } catch (const IoError& error) {
@@ -103,7 +103,7 @@ std::vector<std::byte> read_part(const Layout& layout, const fs::path& path) {
   }
 }
 
-void append_file(const Layout& layout, const fs::path& path, ImageSet& set) {
+void append_file(const CifarLayout& layout, const fs::path& path, ImageSet& set) {
   const std::vector<std::byte> content = read_part(layout, path);
   try {
     append_records(layout, content, set);
@@ -112,7 +112,7 @@ void append_file(const Layout& layout, const fs::path& path, ImageSet& set) {
   }
 }
 
-std::vector<std::string> read_class_names(const Layout& layout, const fs::path& path) {
+std::vector<std::string> read_class_names(const CifarLayout& layout, const fs::path& path) {
   std::vector<std::string> names;
   std::error_code ignored;
   if (!fs::exists(path, ignored)) {
@@ -140,7 +140,7 @@ void append_cifar_records(Cifar kind, std::span<const std::byte> content, ImageS
 }
 
 Dataset load_cifar(Cifar kind, const std::string& folder) {
-  const Layout layout = layout_of(kind);
+  const CifarLayout layout = layout_of(kind);
   const fs::path place = find_folder(layout, folder);
   Dataset data;
   data.name = layout.name;

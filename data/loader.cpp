@@ -27,10 +27,6 @@ CropFlip draw_crop(std::uint64_t seed, std::int64_t epoch, std::int64_t sample) 
   return crop;
 }
 
-struct FreeAligned {
-  void operator()(void* p) const noexcept { std::free(p); }
-};
-
 void check(const ImageSet& set, const std::vector<std::int64_t>& indices,
            const LoaderOptions& options) {
   MSD_CHECK(set.c >= 1 && set.c <= 3 && set.h >= 1 && set.w >= 1, "loader: images of ", set.h, "x",
@@ -50,9 +46,8 @@ void check(const ImageSet& set, const std::vector<std::int64_t>& indices,
     throw ConfigError(message(count, " images do not fill one batch of ", options.batch_size,
                               "; use a smaller batch"));
   }
-  if (options.workers < 0 || options.workers > 256 || options.ahead < 0) {
-    throw ConfigError(message("loader: ", options.workers, " workers, ", options.ahead,
-                              " batches ahead; use 0 to 256 workers"));
+  if (options.workers < 0 || options.workers > 256) {
+    throw ConfigError(message("loader: ", options.workers, " workers; use 0 to 256 workers"));
   }
   if (options.dtype != DType::f32 && options.dtype != DType::f64) {
     throw ConfigError(message("loader: images as ", name(options.dtype), "; use f32 or f64"));
@@ -65,6 +60,10 @@ void check(const ImageSet& set, const std::vector<std::int64_t>& indices,
 }  // namespace
 
 struct Loader::Slot {
+  struct FreeAligned {
+    void operator()(void* p) const noexcept { std::free(p); }
+  };
+
   Slot(const ImageSet& set, const LoaderOptions& options) {
     const auto n = static_cast<std::size_t>(options.batch_size);
     const std::int64_t pitch = row_pitch(set.c, options.dtype);
@@ -109,14 +108,14 @@ Loader::Loader(const ImageSet& set, std::vector<std::int64_t> indices, const Loa
       indices_(std::move(indices)),
       options_(options),
       ops_(options.cpu_ops != nullptr ? options.cpu_ops : &cpu::op_table(cpu::default_isa())),
+      normalizer_(host_allocator(), options.mean, options.std),
       order_(indices_) {
   check(set_, indices_, options_);
   const auto count = static_cast<std::int64_t>(indices_.size());
   steps_ = options_.drop_last ? count / options_.batch_size : ceil_div(count, options_.batch_size);
   claimed_ = consumed_ = claimable_ = steps_;  // until an epoch starts
-  // One slot more than are prepared ahead: the one the caller is using.
-  const std::int64_t ahead = options_.ahead > 0 ? options_.ahead : 2 * options_.workers;
-  const std::int64_t slots = options_.workers == 0 ? 1 : std::min(ahead + 1, steps_ + 1);
+  // One slot more than are prepared ahead, 2 for each worker: the one the caller is using.
+  const std::int64_t slots = std::min(2 * std::int64_t{options_.workers} + 1, steps_ + 1);
   for (std::int64_t i = 0; i < slots; ++i) {
     ring_.push_back(std::make_unique<Slot>(set_, options_));
   }
@@ -210,17 +209,8 @@ void Loader::fill(Worker& worker, Slot& slot, std::int64_t step) const {
   slot.batch.step = step;
   slot.batch.images.n = n;
   if (!options_.pixels) return;
-  ImageToFloatArgs args;
-  args.images = set_.images.data();
-  args.count = set_.size();
-  args.h = set_.h;
-  args.w = set_.w;
-  args.index = slot.samples.data();
-  args.crops = slot.batch.crops;
-  args.mean = options_.mean.data();
-  args.std = options_.std.data();
-  args.y = slot.batch.images;
-  image_to_float(worker.context, {&args, 1});
+  normalizer_.run(worker.context, {set_.images.data(), set_.size(), set_.h, set_.w},
+                  slot.samples.data(), slot.batch.crops, slot.batch.images);
 }
 
 void Loader::run(Worker& worker) {

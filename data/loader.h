@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "data/dataset.h"
+#include "engine/image_normalizer.h"
 #include "kernels/ops.h"
 
 namespace msd {
@@ -27,8 +28,7 @@ struct LoaderOptions {
   bool pixels = true;  // without: a batch says which samples, crops and labels, and has no images
   std::uint64_t seed = 0;
   DType dtype = DType::f32;  // f32 or f64
-  int workers = 0;           // threads that prepare batches; 0: next() does
-  int ahead = 0;             // batches prepared ahead; 0: 2 for each worker
+  int workers = 0;           // threads that prepare batches, 2 each ahead; 0: next() does
   std::array<float, 3> mean{}, std{1.0f, 1.0f, 1.0f};  // grey levels, per channel
   const cpu::OpTable* cpu_ops = nullptr;               // null: those of cpu::default_isa()
 };
@@ -84,6 +84,7 @@ class Loader {
   const std::vector<std::int64_t> indices_;
   const LoaderOptions options_;
   const cpu::OpTable* const ops_;
+  const ImageNormalizer normalizer_;
   std::int64_t steps_ = 0;
   std::vector<std::unique_ptr<Slot>> ring_;  // step s lies in ring_[s % ring_.size()]
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -2,6 +2,7 @@
 #include "apps/common/model_file.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
 #include "kernels/error.h"
@@ -27,9 +28,12 @@ void require_trained_on(const Checkpoint& checkpoint, const Dataset& data) {
                             "was trained on, or --split"));
 }
 
-// A folder's classes are whatever lies in it: another one may have as many, and mean others.
+// The classes of some data sets are whatever lies in their folder: another one may have as many,
+// and mean others.
 void require_same_classes(const Checkpoint& checkpoint, const Dataset& data) {
-  if (!checkpoint.data || checkpoint.data->dataset != "folder" || data.name != "folder") return;
+  if (!checkpoint.data || checkpoint.data->dataset != data.name) return;
+  const DatasetRow* known_set = find_dataset(data.name);
+  if (known_set == nullptr || !known_set->classes_vary()) return;
   const std::vector<std::string>& trained = checkpoint.data->class_names;
   const auto [known, here] = std::mismatch(trained.begin(), trained.end(), data.class_names.begin(),
                                            data.class_names.end());
@@ -63,7 +67,7 @@ Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, const Model
   if (stored.is_null() && checkpoint.data) stored = {{"dataset", checkpoint.data->dataset}};
   if (!options.dataset_given()) {
     const std::string name = stored.is_object() ? stored.value("dataset", "") : "";
-    if (!is_dataset(name)) {
+    if (find_dataset(name) == nullptr) {
       throw ConfigError(message(checkpoint.path.string(),
                                 name.empty()
                                     ? " does not say what it was trained on"

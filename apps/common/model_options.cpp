@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/model_options.h"
 
-#include <CLI/CLI.hpp>
 #include <charconv>
 
+#include "data/catalog.h"
 #include "kernels/error.h"
 
 namespace msd {
@@ -25,29 +25,28 @@ std::vector<std::int64_t> parse_factors(const std::string& text, const std::stri
   }
 }
 
-void ModelOptions::add_to(CLI::App& app) {
+void ModelOptions::add_to(CommandLine& line) {
   const std::string group = "Model (defaults: those of the preset or checkpoint)";
   std::string names;
   for (const Preset& p : presets()) names += (names.empty() ? "" : ", ") + std::string(p.name);
-  preset_option_ = app.add_option("--preset", preset_, "Named network: " + names)
-                       ->capture_default_str()
-                       ->group(group);
+  preset_option_ =
+      line.option("--preset", preset_, "Named network: " + names).show_default().group(group);
   using C = MsdnetConfig;
   using H = ConfigHints;
   const auto number = [&](const char* name, std::int64_t C::*field,
-                          std::optional<std::int64_t> H::*hint, const char* text) {
-    const CLI::Option* option = app.add_option(name, values_.*field, text)->group(group);
+                          std::optional<std::int64_t> H::*hint, const std::string& text) {
+    const Option option = line.option(name, values_.*field, text).group(group);
     decides(option, field, hint);
     return option;
   };
   const auto choice = [&](const char* name, std::string& target, const char* text,
                           const std::vector<std::string>& choices) {
-    return app.add_option(name, target, text)->check(CLI::IsMember(choices))->group(group);
+    return line.option(name, target, text).one_of(choices).group(group);
   };
   const auto factors = [&](const char* name, std::string& target, const char* text,
                            std::vector<std::int64_t> C::*field,
                            std::optional<std::vector<std::int64_t>> H::*hint) {
-    const CLI::Option* option = app.add_option(name, target, text)->group(group);
+    const Option option = line.option(name, target, text).group(group);
     decides<std::vector<std::int64_t>>(option, field, hint, [&target, field, name](C& c) {
       c.*field = parse_factors(target, name);
     });
@@ -71,16 +70,16 @@ void ModelOptions::add_to(CLI::App& app) {
       factors("--bottleneck-factors", bottleneck_factors_,
               "Bottleneck width in units of a branch's outputs, one a scale",
               &C::bottleneck_factors, &H::bottleneck_factors);
-  decides(app.add_flag("--bottleneck,!--no-bottleneck", values_.bottleneck,
-                       "1x1 convolutions before the 3x3 ones, or none")
-              ->group(group),
+  decides(line.flag("--bottleneck,!--no-bottleneck", values_.bottleneck,
+                    "1x1 convolutions before the 3x3 ones, or none")
+              .group(group),
           &C::bottleneck, &H::bottleneck);
   decides<PruneMode>(choice("--prune", prune_, "Where the finer scales end", {"max", "min"}),
                      &C::prune, &H::prune,
                      [this](C& c) { c.prune = prune_ == "max" ? PruneMode::max : PruneMode::min; });
-  decides(app.add_option("--reduction", values_.reduction,
-                         "Share of the channels a transition keeps; 0: no transitions")
-              ->group(group),
+  decides(line.option("--reduction", values_.reduction,
+                      "Share of the channels a transition keeps; 0: no transitions")
+              .group(group),
           &C::reduction, &H::reduction);
   number("--classes", &C::classes, &H::classes,
          "Classes (default: the data set's, else the preset's)");
@@ -91,14 +90,18 @@ void ModelOptions::add_to(CLI::App& app) {
       });
   image_size_option_ =
       number("--image-size", &C::image_size, &H::image_size,
-             "Height and width of the input; images of --dataset folder are resized");
+             "Height and width of the input; images of --dataset " +
+                 list_datasets(
+                     [](const DatasetRow& row) { return row.resizes ? std::string(row.name) : ""; },
+                     " and ") +
+                 " are resized");
 }
 
 ConfigHints ModelOptions::hints() const {
   MsdnetConfig written;
   ConfigHints hints;
   for (const Override& override : overrides_) {
-    if (override.option->count() == 0) continue;
+    if (!override.option.given()) continue;
     override.apply(written);
     override.hint(hints, written);
   }
@@ -106,18 +109,18 @@ ConfigHints ModelOptions::hints() const {
 }
 
 std::optional<std::int64_t> ModelOptions::image_size() const {
-  return image_size_option_->count() > 0 ? std::optional(values_.image_size) : std::nullopt;
+  return image_size_option_.given() ? std::optional(values_.image_size) : std::nullopt;
 }
 
 MsdnetConfig ModelOptions::resolve(const std::optional<MsdnetConfig>& base,
                                    std::optional<std::int64_t> dataset_classes) const {
-  const bool from_preset = preset_option_->count() > 0 || !base.has_value();
+  const bool from_preset = preset_option_.given() || !base.has_value();
   MsdnetConfig config = from_preset ? preset(preset_) : *base;
   if (from_preset && dataset_classes.has_value()) config.classes = *dataset_classes;
   for (const Override& override : overrides_) {
-    if (override.option->count() > 0) override.apply(config);
+    if (override.option.given()) override.apply(config);
   }
-  if (bottleneck_factors_option_->count() > 0 && !config.bottleneck) {
+  if (bottleneck_factors_option_.given() && !config.bottleneck) {
     throw ConfigError(
         "--bottleneck-factors has no effect with --no-bottleneck; leave one of them out");
   }
@@ -125,6 +128,6 @@ MsdnetConfig ModelOptions::resolve(const std::optional<MsdnetConfig>& base,
   return config;
 }
 
-bool ModelOptions::preset_given() const { return preset_option_->count() > 0; }
+bool ModelOptions::preset_given() const { return preset_option_.given(); }
 
 }  // namespace msd

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/common/cli_forward.h"
+#include "apps/common/options.h"
 #include "models/weights/deduce_config.h"
 
 namespace msd {
@@ -14,7 +14,7 @@ namespace msd {
 /// The options that choose a network: a preset, and one option a field that overrides it.
 class ModelOptions {
  public:
-  void add_to(CLI::App& app);
+  void add_to(CommandLine& line);
 
   /// `base` (a checkpoint's configuration) or the preset, with what the command line says put over
   /// it. dataset_classes: used where neither --classes nor `base` says otherwise. Throws
@@ -29,15 +29,14 @@ class ModelOptions {
 
  private:
   struct Override {
-    const CLI::Option* option;
+    Option option;
     std::function<void(MsdnetConfig&)> apply;
     std::function<void(ConfigHints&, const MsdnetConfig&)> hint;  // as the configuration has it
   };
 
   /// `option` decides a field: `apply` writes it, by default from values_.
   template <typename T>
-  void decides(const CLI::Option* option, T MsdnetConfig::*field,
-               std::optional<T> ConfigHints::*hint,
+  void decides(Option option, T MsdnetConfig::*field, std::optional<T> ConfigHints::*hint,
                std::function<void(MsdnetConfig&)> apply = nullptr) {
     if (!apply) apply = [this, field](MsdnetConfig& c) { c.*field = values_.*field; };
     overrides_.push_back({option, std::move(apply),
@@ -45,9 +44,9 @@ class ModelOptions {
   }
 
   std::string preset_ = "cifar10-tiny";
-  const CLI::Option* preset_option_ = nullptr;
-  const CLI::Option* image_size_option_ = nullptr;
-  const CLI::Option* bottleneck_factors_option_ = nullptr;
+  Option preset_option_;
+  Option image_size_option_;
+  Option bottleneck_factors_option_;
   MsdnetConfig values_;  // what the options wrote, meaningful where given
   std::string step_mode_, prune_, input_kind_, growth_factors_, bottleneck_factors_;
   std::vector<Override> overrides_;

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/precision.h"
 
-#include <CLI/CLI.hpp>
-
 #include "kernels/error.h"
 
 namespace msd {
 
-void PrecisionOption::add_to(CLI::App& app, const std::string& group) {
-  app.add_option("--precision,--dtype", name,
-                 "fp32; fp64 on the CPU; tf32 or bf16 (weights stay fp32) on a GPU")
-      ->check(CLI::IsMember({"fp32", "fp64", "tf32", "bf16"}))
-      ->capture_default_str()
-      ->group(group);
+void PrecisionOption::add_to(CommandLine& line, const std::string& group) {
+  line.option("--precision,--dtype", name,
+              "fp32; fp64 on the CPU; tf32 or bf16 (weights stay fp32) on a GPU")
+      .one_of({"fp32", "fp64", "tf32", "bf16"})
+      .show_default()
+      .group(group);
 }
 
 void PrecisionOption::apply(Runtime& runtime) const {

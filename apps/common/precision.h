@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "apps/common/cli_forward.h"
+#include "apps/common/options.h"
 #include "engine/runtime.h"
 
 namespace msd {
@@ -13,7 +13,7 @@ namespace msd {
 /// activations and factors, sums and statistics in fp32.
 class PrecisionOption {
  public:
-  void add_to(CLI::App& app, const std::string& group);
+  void add_to(CommandLine& line, const std::string& group);
 
   DType parameters() const { return name == "fp64" ? DType::f64 : DType::f32; }
   DType activations() const { return name == "bf16" ? DType::bf16 : parameters(); }

@@ -1,26 +1,22 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/runtime_options.h"
 
-#include <CLI/CLI.hpp>
 #include <iostream>
 
 namespace msd {
 
-void RuntimeOptions::add_to(CLI::App& app) {
-  app.add_option("--threads", threads, "CPU threads; 0: one a core")
-      ->check(CLI::Range(0, 4096))
-      ->capture_default_str()
-      ->group("Execution");
-  app.add_option("--device", device, "cpu, cuda or cuda:INDEX")
-      ->capture_default_str()
-      ->group("Execution");
-  algorithms_given_ =
-      app.add_option("--algorithms", algorithms,
-                     "on a GPU: default, fastest (measured once), deterministic, or "
-                     "OP=NAME,... of handwritten, cudnn, cublaslt, where they can")
-          ->capture_default_str()
-          ->group("Execution");
-  program_ = app.get_name();
+void RuntimeOptions::add_to(CommandLine& line) {
+  line.option("--threads", threads, "CPU threads; 0: one a core")
+      .range(0, 4096)
+      .show_default()
+      .group("Execution");
+  line.option("--device", device, "cpu, cuda or cuda:INDEX").show_default().group("Execution");
+  algorithms_ = line.option("--algorithms", algorithms,
+                            "on a GPU: default, fastest (measured once), deterministic, or "
+                            "OP=NAME,... of handwritten, cudnn, cublaslt, where they can")
+                    .show_default()
+                    .group("Execution");
+  program_ = line.program();
 }
 
 std::unique_ptr<Runtime> RuntimeOptions::make() const {
@@ -30,7 +26,7 @@ std::unique_ptr<Runtime> RuntimeOptions::make() const {
 }
 
 void RuntimeOptions::apply(Runtime& runtime) const {
-  if (algorithms_given_ == nullptr || algorithms_given_->count() == 0) return;
+  if (!algorithms_.given()) return;
   runtime.set_algorithms(algorithms, [program = program_](const std::string& warning) {
     std::cerr << program << ": warning: " << warning << '\n';
   });

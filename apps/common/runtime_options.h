@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "apps/common/cli_forward.h"
+#include "apps/common/options.h"
 #include "engine/runtime.h"
 
 namespace msd {
@@ -15,14 +15,14 @@ struct RuntimeOptions {
   std::string device = "cpu";
   std::string algorithms = "default";
 
-  void add_to(CLI::App& app);
+  void add_to(CommandLine& line);
 
   std::unique_ptr<Runtime> make() const;
   /// Sets --algorithms up on a runtime; throws ConfigError where it can't be obeyed.
   void apply(Runtime& runtime) const;
 
  private:
-  const CLI::Option* algorithms_given_ = nullptr;
+  Option algorithms_;
   std::string program_;
 };
 

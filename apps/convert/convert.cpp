@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "apps/convert/convert.h"
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
 #include <optional>
 
-#include "apps/common/app.h"
 #include "apps/common/model_file.h"
 #include "apps/convert/values.h"
 #include "data/split.h"
@@ -181,13 +179,13 @@ void convert(const ConvertOptions& options) {
 }
 
 int convert_main(int argc, char** argv) {
-  CLI::App app(
+  CommandLine line(
       "Says what a file of weights, a hold-out list or a list of costs holds, of this project, "
       "PyTorch or Torch7, and converts it.",
       "msd-convert");
   ConvertOptions options;
-  options.add_to(app);
-  return run_app(app, argc, argv, [&options] {
+  options.add_to(line);
+  return line.run(argc, argv, [&options] {
     convert(options);
     return 0;
   });

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "apps/convert/convert_options.h"
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <map>
-
-#include "apps/common/usage.h"
 
 namespace msd {
 namespace {
@@ -23,59 +20,64 @@ const std::map<std::string, std::string> kEndings = {{".safetensors", "safetenso
                                                      {".onnx", "onnx"},
                                                      {".json", "json"}};
 
+std::vector<std::string> target_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, target] : kTargets) names.push_back(name);
+  return names;
+}
+
 }  // namespace
 
-void ConvertOptions::add_to(CLI::App& app) {
-  app_ = &app;
-  app.add_option("input", input,
-                 "Weights (safetensors; PyTorch's .pth, .pt, .pth.tar; Torch7's .t7), a hold-out "
-                 "list (index.pth, Torch7's generated lists, split.json), or other values of "
-                 "torch.save, such as flops.pth")
-      ->required()
-      ->group("Files");
-  app.add_option("output", output,
-                 "File to write, its format by its name: .safetensors; .pth, .pt, .pth.tar "
-                 "(PyTorch); .onnx; .json (a hold-out list with --dataset, other values). Without "
-                 "it, the input is described")
-      ->group("Files");
-  app.add_option("--to", to_, "Format of the output, whatever its name")
-      ->check(CLI::IsMember(kTargets))
-      ->default_str("by the output's name")
-      ->needs(app.get_option("output"))
-      ->group("Files");
-  app.add_flag("--json", json, "Describe the input as JSON")
-      ->excludes(app.get_option("output"))
-      ->group("Files");
-  app.add_flag("--weights-only", weights_only, "Leave the optimiser's momentum out")
-      ->group("Weights");
-  app.add_flag("--module-prefix", module_prefix,
-               "pth: names begin with \"module.\", as the PyTorch implementation loads them")
-      ->group("Weights");
-  app.add_option("--exit", exit, "onnx: only this exit, from 1, and what it needs")
-      ->check(CLI::PositiveNumber)
-      ->default_str("all exits")
-      ->group("Weights");
-  app.add_flag("--keep-batchnorm", keep_batchnorm,
-               "onnx: batch norm as operations, not folded into the convolutions")
-      ->group("Weights");
-  model.add_to(app);
-  app.get_option("--preset")->default_str("what the file says, or its names and shapes");
-  data.add_to(app, /*for_training=*/false);
-  app.get_option("--dataset")->default_str("none");
-  app.remove_option(app.get_option("--split"));
-  app.add_option("--holdout", holdout,
-                 "Of index.pth: how many of its last images are held out; -1: 5000 of CIFAR, 50000 "
-                 "of ImageNet")
-      ->capture_default_str()
-      ->needs(app.get_option("--dataset"))
-      ->group("Data");
-  app.callback([this] { check_usage(); });
+void ConvertOptions::add_to(CommandLine& line) {
+  line_ = &line;
+  line.option("input", input,
+              "Weights (safetensors; PyTorch's .pth, .pt, .pth.tar; Torch7's .t7), a hold-out "
+              "list (index.pth, Torch7's generated lists, split.json), or other values of "
+              "torch.save, such as flops.pth")
+      .required()
+      .group("Files");
+  line.option("output", output,
+              "File to write, its format by its name: .safetensors; .pth, .pt, .pth.tar "
+              "(PyTorch); .onnx; .json (a hold-out list with --dataset, other values). Without "
+              "it, the input is described")
+      .group("Files");
+  line.option("--to", to_, "Format of the output, whatever its name")
+      .one_of(target_names())
+      .default_text("by the output's name")
+      .needs(line.find("output"))
+      .group("Files");
+  line.flag("--json", json, "Describe the input as JSON")
+      .excludes(line.find("output"))
+      .group("Files");
+  line.flag("--weights-only", weights_only, "Leave the optimiser's momentum out").group("Weights");
+  line.flag("--module-prefix", module_prefix,
+            "pth: names begin with \"module.\", as the PyTorch implementation loads them")
+      .group("Weights");
+  line.option("--exit", exit, "onnx: only this exit, from 1, and what it needs")
+      .positive()
+      .default_text("all exits")
+      .group("Weights");
+  line.flag("--keep-batchnorm", keep_batchnorm,
+            "onnx: batch norm as operations, not folded into the convolutions")
+      .group("Weights");
+  model.add_to(line);
+  line.find("--preset").default_text("what the file says, or its names and shapes");
+  data.add_to(line, /*for_training=*/false);
+  line.find("--dataset").default_text("none");
+  line.remove("--split");
+  line.option("--holdout", holdout,
+              "Of index.pth: how many of its last images are held out; -1: 5000 of CIFAR, 50000 "
+              "of ImageNet")
+      .show_default()
+      .needs(line.find("--dataset"))
+      .group("Data");
+  line.on_parsed([this] { check_usage(); });
 }
 
 void ConvertOptions::check_usage() {
   if (output.empty()) {
-    refuse_without_effect(
-        *app_, {"--weights-only", "--module-prefix", "--exit", "--keep-batchnorm", "--dataset"},
+    line_->refuse_without_effect(
+        {"--weights-only", "--module-prefix", "--exit", "--keep-batchnorm", "--dataset"},
         "no output");
     return;
   }
@@ -83,28 +85,28 @@ void ConvertOptions::check_usage() {
     const std::string ending = std::filesystem::path(output).extension().string();
     const auto known = kEndings.find(ending);
     if (known == kEndings.end()) {
-      throw CLI::ValidationError("output", output +
-                                               " does not end in .safetensors, .pth, .pt, "
-                                               ".pth.tar, .onnx or .json; say which with --to");
+      throw UsageError("output: " + output +
+                       " does not end in .safetensors, .pth, .pt, "
+                       ".pth.tar, .onnx or .json; say which with --to");
     }
     to_ = known->second;
   }
   target_ = kTargets.at(to_);
   const std::string context = "an output of " + to_;
   if (target_ != ConvertTarget::torch) {
-    refuse_without_effect(*app_, {"--module-prefix"}, context);
+    line_->refuse_without_effect({"--module-prefix"}, context);
   }
   if (target_ != ConvertTarget::onnx) {
-    refuse_without_effect(*app_, {"--exit", "--keep-batchnorm"}, context);
+    line_->refuse_without_effect({"--exit", "--keep-batchnorm"}, context);
   }
   if (target_ == ConvertTarget::onnx || target_ == ConvertTarget::json) {
-    refuse_without_effect(*app_, {"--weights-only"}, context);
+    line_->refuse_without_effect({"--weights-only"}, context);
   }
   if (target_ != ConvertTarget::json) {
-    refuse_without_effect(*app_, {"--dataset"}, context);
+    line_->refuse_without_effect({"--dataset"}, context);
   }
 }
 
-bool ConvertOptions::given(const char* option) const { return app_->count(option) > 0; }
+bool ConvertOptions::given(const char* option) const { return line_->given(option); }
 
 }  // namespace msd

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "apps/common/cli_forward.h"
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
+#include "apps/common/options.h"
 
 namespace msd {
 
@@ -16,7 +16,7 @@ enum class ConvertTarget : std::uint8_t { describe, safetensors, torch, onnx, js
 /// The command line of msd-convert.
 class ConvertOptions {
  public:
-  void add_to(CLI::App& app);
+  void add_to(CommandLine& line);
 
   /// By the output's name, or --to.
   ConvertTarget target() const { return target_; }
@@ -34,7 +34,7 @@ class ConvertOptions {
  private:
   void check_usage();
 
-  const CLI::App* app_ = nullptr;
+  const CommandLine* line_ = nullptr;
   std::string to_;
   ConvertTarget target_ = ConvertTarget::describe;
 };

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "apps/common/cli_forward.h"
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
+#include "apps/common/options.h"
 #include "apps/common/precision.h"
 #include "apps/common/runtime_options.h"
 #include "apps/eval/report.h"
@@ -16,7 +16,7 @@ namespace msd {
 /// The command line of msd-eval.
 class EvalOptions {
  public:
-  void add_to(CLI::App& app);
+  void add_to(CommandLine& line);
 
   ReportFormat format() const;
   bool split_given() const;
@@ -34,7 +34,7 @@ class EvalOptions {
  private:
   void check_usage() const;
 
-  const CLI::App* app_ = nullptr;
+  const CommandLine* line_ = nullptr;
   std::string format_ = "table", thresholds_;
   bool json_ = false;
 };

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: MIT
 // msd-eval: accuracy and cost of a network's exits, anytime or under a budget.
-#include <CLI/CLI.hpp>
 #include <iostream>
 
-#include "apps/common/app.h"
 #include "apps/common/evaluate.h"
 #include "apps/eval/eval_options.h"
 #include "apps/eval/modes.h"
 
 int main(int argc, char** argv) {
-  CLI::App app(
+  msd::CommandLine line(
       "Evaluates every exit of a network (anytime), or fits early-exit thresholds and evaluates "
       "them (budget).",
       "msd-eval");
   msd::EvalOptions options;
-  options.add_to(app);
-  return msd::run_app(app, argc, argv, [&options] {
+  options.add_to(line);
+  return line.run(argc, argv, [&options] {
     const msd::Checkpoint checkpoint = msd::read_checkpoint(options.weights);
     const std::unique_ptr<msd::Runtime> runtime = options.runtime.make();
     options.precision.apply(*runtime);

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "apps/common/quantity.h"
 #include "kernels/error.h"
 
 namespace msd {

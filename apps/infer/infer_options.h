@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "apps/common/cli_forward.h"
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
+#include "apps/common/options.h"
 #include "apps/common/precision.h"
 #include "apps/common/runtime_options.h"
 #include "kernels/view.h"
@@ -17,7 +17,7 @@ namespace msd {
 /// The command line of msd-infer.
 class InferOptions {
  public:
-  void add_to(CLI::App& app);
+  void add_to(CommandLine& line);
 
   bool given(const char* option) const;
   /// True where the images are those of a data set.
@@ -46,11 +46,11 @@ class InferOptions {
   bool json = false, verbose = false;
 
  private:
-  void add_inputs(CLI::App& app);
-  void add_rules(CLI::App& app);
+  void add_inputs(CommandLine& line);
+  void add_rules(CommandLine& line);
   void check_usage() const;
 
-  const CLI::App* app_ = nullptr;
+  const CommandLine* line_ = nullptr;
 };
 
 }  // namespace msd

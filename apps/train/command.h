@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <string>
 
-#include "apps/common/cli_forward.h"
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
+#include "apps/common/options.h"
 #include "apps/common/runtime_options.h"
 #include "apps/train/run_folder.h"
 #include "apps/train/trainer.h"
@@ -33,15 +33,15 @@ struct TrainCommand {
   std::string tensors, save_state;
   std::int64_t steps = 1;
 
-  void add_to(CLI::App& app);
+  void add_to(CommandLine& line);
   SavePolicy save_policy() const;
 
  private:
-  void add_run(CLI::App& app);
-  void add_instead_of_run(CLI::App& app);
+  void add_run(CommandLine& line);
+  void add_instead_of_run(CommandLine& line);
   void check_usage() const;
 
-  const CLI::App* app_ = nullptr;
+  const CommandLine* line_ = nullptr;
 };
 
 /// --optimizer-state: puts the checkpoint's velocities into the network, and SGD's settings into

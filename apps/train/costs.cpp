@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "apps/common/model_file.h"
+#include "apps/common/quantity.h"
 #include "apps/common/table.h"
 #include "apps/train/command.h"
 #include "models/network/cost.h"

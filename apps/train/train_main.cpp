@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <CLI/CLI.hpp>
-
-#include "apps/common/app.h"
 #include "apps/train/command.h"
 
 namespace msd {
@@ -19,11 +16,11 @@ int resume(const std::string& run_dir, int argc, char** argv) {
     throw FormatError(checkpoint.path.string() + ": holds no training state to resume");
   }
   TrainCommand command;
-  CLI::App app(kDescription, "msd-train");
-  command.add_to(app);
+  CommandLine line(kDescription, "msd-train");
+  command.add_to(line);
   command.training.set_defaults(checkpoint.training.at("options"));
   command.data.set_defaults(checkpoint.training.at("data"));
-  app.parse(argc, argv);
+  line.parse(argc, argv);
   return continue_training(command, folder, checkpoint);
 }
 
@@ -31,9 +28,9 @@ int resume(const std::string& run_dir, int argc, char** argv) {
 
 int train_main(int argc, char** argv) {
   TrainCommand command;
-  CLI::App app(kDescription, "msd-train");
-  command.add_to(app);
-  return run_app(app, argc, argv, [&] {
+  CommandLine line(kDescription, "msd-train");
+  command.add_to(line);
+  return line.run(argc, argv, [&] {
     if (command.dry_run) return print_costs(command);
     if (!command.tensors.empty()) return train_on_tensors(command);
     if (command.resume) return resume(command.run_dir, argc, argv);

@@ -1,51 +1,47 @@
 // SPDX-License-Identifier: MIT
 #include "apps/train/training_options.h"
 
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
 
-#include "apps/common/usage.h"
 #include "engine/files/json_text.h"
 #include "kernels/error.h"
 
 namespace msd {
 
-void TrainingOptions::add_to(CLI::App& app) {
-  app_ = &app;
+void TrainingOptions::add_to(CommandLine& line) {
+  line_ = &line;
   const std::string group = "Training";
   const auto option = [&](const char* name, auto& value, const char* text) {
-    return app.add_option(name, value, text)->capture_default_str()->group(group);
+    return line.option(name, value, text).show_default().group(group);
   };
   option("--epochs", epochs, "Passes over the training images");
   option("--batch-size", batch_size, "Images a step");
-  app.add_flag("--drop-last", drop_last, "Leave out an epoch's last batch where it is short")
-      ->group(group);
+  line.flag("--drop-last", drop_last, "Leave out an epoch's last batch where it is short")
+      .group(group);
   option("--lr", lr_, "Learning rate at the start");
   option("--momentum", sgd_.momentum, "Of SGD");
-  app.add_flag("--nesterov,!--no-nesterov", sgd_.nesterov, "Nesterov's momentum [default: on]")
-      ->group(group);
+  line.flag("--nesterov,!--no-nesterov", sgd_.nesterov, "Nesterov's momentum [default: on]")
+      .group(group);
   option("--weight-decay", sgd_.weight_decay, "On every parameter that has a gradient");
-  option("--lr-schedule", schedule_, "How the rate falls")
-      ->check(CLI::IsMember({"multistep", "cosine"}));
+  option("--lr-schedule", schedule_, "How the rate falls").one_of({"multistep", "cosine"});
   option("--lr-milestones", milestones_, "multistep: when, in per cent of all epochs or in epochs");
   option("--lr-gamma", gamma_, "multistep: what the rate is multiplied by");
   option("--warmup-epochs", warmup_epochs_, "Epochs over which the rate rises from 0");
   option("--exit-weights", exit_weights_, "Weight of each exit's loss, as 1,1,2 (empty: all 1)");
-  option("--init", init_, "How convolutions start")
-      ->check(CLI::IsMember({"he-fan-out", "he-fan-in"}));
+  option("--init", init_, "How convolutions start").one_of({"he-fan-out", "he-fan-in"});
   option("--augment", augment_, "standard: 4-pixel border, random crop and mirror")
-      ->check(CLI::IsMember({"standard", "none"}));
-  precision.add_to(app, group);
+      .one_of({"standard", "none"});
+  precision.add_to(line, group);
   option("--seed", seed, "Of initial weights, order and augmentation");
 }
 
 void TrainingOptions::check_usage() const {
   if (schedule_ == "cosine") {
-    refuse_without_effect(*app_, {"--lr-milestones", "--lr-gamma"}, "--lr-schedule cosine");
+    line_->refuse_without_effect({"--lr-milestones", "--lr-gamma"}, "--lr-schedule cosine");
   }
   if (sgd_.momentum == 0.0 && sgd_.nesterov) {
-    refuse_without_effect(*app_, {"--nesterov"}, "--momentum 0");
+    line_->refuse_without_effect({"--nesterov"}, "--momentum 0");
   }
 }
 
@@ -91,7 +87,7 @@ std::vector<double> TrainingOptions::exit_weights(std::int64_t exits) const {
 
 void TrainingOptions::take(const OptimizerSettings& settings) {
   const auto take = [&](const char* option, auto& value, const auto& setting) {
-    if (app_->count(option) == 0) value = setting;
+    if (!line_->given(option)) value = setting;
   };
   if (settings.dampening != 0.0) {
     throw ConfigError(message("its optimiser has dampening ", settings.dampening,

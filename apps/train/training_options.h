@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "apps/common/cli_forward.h"
+#include "apps/common/options.h"
 #include "apps/common/precision.h"
 #include "data/loader.h"
 #include "engine/optimizer.h"
@@ -19,9 +19,10 @@ namespace msd {
 /// The options of the recipe: everything that decides a run's result beside model and data.
 class TrainingOptions {
  public:
-  void add_to(CLI::App& app);
+  void add_to(CommandLine& line);
 
-  /// Wrong usage where an option has no effect beside another. Call from the app's callback.
+  /// Wrong usage where an option has no effect beside another. Call from the command line's
+  /// on_parsed().
   void check_usage() const;
 
   std::int64_t epochs = 300;
@@ -46,7 +47,7 @@ class TrainingOptions {
   void set_defaults(const nlohmann::json& stored);
 
  private:
-  const CLI::App* app_ = nullptr;
+  const CommandLine* line_ = nullptr;
   std::string augment_ = "standard", init_ = "he-fan-out";
   std::string schedule_ = "multistep", milestones_ = "50%,75%", exit_weights_;
   double lr_ = 0.1, gamma_ = 0.1, warmup_epochs_ = 0.0;

@@ -103,18 +103,18 @@ std::vector<std::int64_t> samples_of(const std::vector<Copy>& batches) {
 }
 
 TEST(Loader, SameBitsWhateverTheWorkers) {
-  const ImageSet set = noise(67);
-  Loader alone(set, first(67), training());
-  const std::vector<Copy> zero = epoch_of(alone, 0), one = epoch_of(alone, 1);
-  ASSERT_EQ(zero.size(), 9u);
-  EXPECT_NE(zero, one);
-  for (const int workers : {1, 2, 5}) {
-    for (const int ahead : {0, 1, 3, 40}) {
-      LoaderOptions options = training(workers);
-      options.ahead = ahead;
-      Loader loader(set, first(67), options);
-      EXPECT_EQ(epoch_of(loader, 1), one) << workers << " workers, " << ahead << " ahead";
-      EXPECT_EQ(epoch_of(loader, 0), zero) << workers << " workers, " << ahead << " ahead";
+  // Epochs of 2, 9 and 34 batches, of which 2 for each worker are prepared ahead: more or fewer
+  // than the epoch has, and with 40 workers one batch each for some, none for the others.
+  for (const std::int64_t count : {9, 67, 267}) {
+    const ImageSet set = noise(count);
+    Loader alone(set, first(count), training());
+    const std::vector<Copy> zero = epoch_of(alone, 0), one = epoch_of(alone, 1);
+    ASSERT_EQ(static_cast<std::int64_t>(zero.size()), (count + 7) / 8);
+    EXPECT_NE(zero, one);
+    for (const int workers : {1, 2, 4, 5, 40}) {
+      Loader loader(set, first(count), training(workers));
+      EXPECT_EQ(epoch_of(loader, 1), one) << workers << " workers, " << count << " images";
+      EXPECT_EQ(epoch_of(loader, 0), zero) << workers << " workers, " << count << " images";
       EXPECT_EQ(epoch_of(loader, 0), zero) << "again";
     }
   }
@@ -350,17 +350,17 @@ TEST(Loader, GivesNothingBeforeAnEpochAndAfterIt) {
 }
 
 TEST(Loader, ABatchStaysWhileOthersArePrepared) {
-  const ImageSet set = noise(64);
-  LoaderOptions options = training(3);
-  options.ahead = 2;
-  Loader loader(set, first(64), options);
-  loader.start_epoch(0);
-  while (const Batch* batch = loader.next()) {
-    const Copy before = copy_of(*batch);
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    ASSERT_EQ(copy_of(*batch), before);
-    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(batch->images.data) % 64, 0u);
-    EXPECT_EQ(batch->images.pitch, 4);
+  const ImageSet set = noise(128);  // 16 batches, so that the 3 or 7 slots are filled many times
+  for (const int workers : {1, 3}) {
+    Loader loader(set, first(128), training(workers));
+    loader.start_epoch(0);
+    while (const Batch* batch = loader.next()) {
+      const Copy before = copy_of(*batch);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      ASSERT_EQ(copy_of(*batch), before) << workers << " workers, step " << before.step;
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(batch->images.data) % 64, 0u);
+      EXPECT_EQ(batch->images.pitch, 4);
+    }
   }
 }
 
@@ -459,7 +459,7 @@ TEST(Loader, RefusesOptionsThatCannotWork) {
   refuse([](LoaderOptions& o) { o.drop_last = true; }, "5 images do not fill one batch of 8");
   refuse([](LoaderOptions& o) { o.workers = -1; }, "-1 workers");
   refuse([](LoaderOptions& o) { o.workers = 1000; }, "1000 workers");
-  refuse([](LoaderOptions& o) { o.ahead = -1; }, "-1 batches ahead");
+  refuse([](LoaderOptions& o) { o.workers = 257; }, "257 workers");
   refuse([](LoaderOptions& o) { o.dtype = DType::bf16; }, "bf16");
   refuse([](LoaderOptions& o) { o.std[1] = 0.0f; }, "standard deviation 0");
   refuse([](LoaderOptions& o) { o.std[1] = NAN; }, "standard deviation nan");
