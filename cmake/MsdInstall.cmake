@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: MIT
-# `cmake --install`: the programs, the libraries, their headers under include/msd (so that the
-# root-relative includes work from there), and a package for find_package(msd).
+# `cmake --install`: the programs, the library, the headers of its face (models/api/msd) and a
+# package for find_package(msd), whose target is msd::msd.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS msd-train msd-eval msd-infer msd-convert RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 
+# The others are there to be linked with msd::msd only: no header of theirs comes along.
 foreach(library cuda kernels engine models data)
   set_target_properties(msd_${library} PROPERTIES EXPORT_NAME ${library})
-  install(TARGETS msd_${library} EXPORT msd-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endforeach()
+install(TARGETS msd_api msd_cuda msd_kernels msd_engine msd_models msd_data EXPORT msd-targets
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
-set(headers ${CMAKE_INSTALL_INCLUDEDIR}/msd)
-install(DIRECTORY engine models data DESTINATION ${headers} FILES_MATCHING PATTERN "*.h"
-        PATTERN models/onnx EXCLUDE)
-install(DIRECTORY kernels/contracts DESTINATION ${headers}/kernels FILES_MATCHING PATTERN "*.h")
-install(FILES kernels/error.h kernels/op_list.inc kernels/ops.h kernels/view.h
-        DESTINATION ${headers}/kernels)
-# What engine/runtime.h needs of a backend; the rest of it is private.
-install(FILES kernels/cpu/device/op_table.h kernels/cpu/device/thread_pool.h
-        DESTINATION ${headers}/kernels/cpu/device)
-install(FILES kernels/cuda/device/context.h kernels/cuda/device/handle.h kernels/cuda/device/stream.h
-        DESTINATION ${headers}/kernels/cuda/device)
+# Where the tree has a header that includes another room's, the prefix has that one in its place.
+install(FILES models/api/msd/classifier.h kernels/error.h models/exits/exit_rule.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/msd)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/msd)
 install(EXPORT msd-targets NAMESPACE msd:: DESTINATION ${package})

@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
-#include "apps/common/image_session.h"
-#include "apps/common/quantile.h"
 #include "apps/common/table.h"
+#include "models/inference/image_session.h"
+#include "models/inference/latency.h"
 #include "models/network/cost.h"
 
 namespace msd {

@@ -3,9 +3,12 @@
 
 #include <chrono>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
+#include "apps/infer/exit_options.h"
 #include "apps/infer/output.h"
+#include "apps/infer/runner.h"
 #include "apps/infer/tensors.h"
 #include "kernels/error.h"
 #include "models/network/cost.h"
@@ -55,9 +58,10 @@ void infer(InferOptions& options) {
   const auto classes = inputs.data ? std::optional(inputs.data->classes()) : std::nullopt;
   const Network network =
       load_network(*runtime, checkpoint, options.model, classes, options.precision.parameters());
-  const ExitRule rule = make_exit_rule(options, checkpoint, network.config());
+  const ChosenRule chosen = choose_exit_rule(options, checkpoint, network.config());
+  const std::vector<std::int64_t> exits = exits_that_run(chosen.rule, network.config().blocks);
   if (!options.tensors.empty()) {
-    infer_tensors(*runtime, network, options, rule);
+    infer_tensors(*runtime, network, options, exits);
     return;
   }
 
@@ -68,13 +72,19 @@ void infer(InferOptions& options) {
                         : rows       ? SamplePrinter::Style::table
                                      : SamplePrinter::Style::none,
                         inputs.description.class_names);
-  const Plan plan(*runtime, network, rule.exits, options.precision.activations());
-  const RunSettings settings = {rule,           inputs.description, options.precision,
-                                options.top,    runtime->threads(), runtime->device(),
-                                options.runtime};
-  Summary summary(network.architecture().exits(), rule.deadline_us);
+  const Plan plan(*runtime, network, exits, options.precision.activations());
+  const auto make_runtime = [&] {
+    auto own = std::make_unique<Runtime>(1, runtime->device());
+    options.precision.apply(*own);
+    options.runtime.apply(*own);
+    return own;
+  };
+  const RunSettings settings = {chosen.rule, inputs.description, options.top, runtime->threads(),
+                                make_runtime};
+  const auto* deadline = std::get_if<Deadline>(&chosen.rule);
+  Summary summary(network.architecture().exits(), deadline ? deadline->microseconds : 0.0);
   const auto start = std::chrono::steady_clock::now();
-  run_samples(plan, *samples, settings, [&](std::int64_t i, const SampleResult& result) {
+  run_samples(plan, *samples, settings, [&](std::int64_t i, const Classification& result) {
     summary.add(result, samples->label(i));
     printer.print(samples->name(i), result, samples->label(i));
   });
@@ -86,7 +96,7 @@ void infer(InferOptions& options) {
   if (options.json) {
     nlohmann::ordered_json json = summary.json(seconds, full);
     json["threads"] = settings.workers;
-    json["rule"] = rule.description;
+    json["rule"] = exit_rule_json(options, chosen);
     std::cout << nlohmann::ordered_json{{"summary", json}}.dump() << '\n';
   } else {
     std::cout << summary.text(seconds, full);

@@ -2,9 +2,10 @@
 #include "apps/infer/output.h"
 
 #include <iostream>
+#include <nlohmann/json.hpp>
 
-#include "apps/common/quantile.h"
 #include "kernels/error.h"
+#include "models/inference/latency.h"
 
 namespace msd {
 
@@ -15,7 +16,7 @@ Summary::Summary(std::int64_t exits, double deadline_us)
       correct_at_(left_at_),
       deadline_us_(deadline_us) {}
 
-void Summary::add(const SampleResult& result, std::optional<std::int32_t> label) {
+void Summary::add(const Classification& result, std::optional<std::int32_t> label) {
   ++samples_;
   mul_adds_ += result.final.mul_adds;
   ++left_at_[static_cast<std::size_t>(result.final.exit)];
@@ -127,7 +128,7 @@ void SamplePrinter::add_row(const std::string& name, const Outcome& outcome,
                   fixed(outcome.microseconds / 1000, 3), truth});
 }
 
-void SamplePrinter::print(const ordered_json& name, const SampleResult& result,
+void SamplePrinter::print(const ordered_json& name, const Classification& result,
                           std::optional<std::int32_t> label) {
   if (style_ == Style::json) {
     ordered_json line = {{"input", name}};

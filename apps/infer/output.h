@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/common/table.h"
-#include "apps/infer/runner.h"
+#include "models/inference/image_classifier.h"
 
 namespace msd {
 
@@ -17,7 +17,7 @@ class Summary {
  public:
   /// deadline_us: 0 where there is none.
   Summary(std::int64_t exits, double deadline_us);
-  void add(const SampleResult& result, std::optional<std::int32_t> label);
+  void add(const Classification& result, std::optional<std::int32_t> label);
 
   /// seconds: of the whole run. full_mul_adds: of the last exit, all exits run.
   nlohmann::ordered_json json(double seconds, std::int64_t full_mul_adds) const;
@@ -48,7 +48,7 @@ class SamplePrinter {
   SamplePrinter(Style style, std::vector<std::string> class_names)
       : style_(style), class_names_(std::move(class_names)) {}
 
-  void print(const nlohmann::ordered_json& name, const SampleResult& result,
+  void print(const nlohmann::ordered_json& name, const Classification& result,
              std::optional<std::int32_t> label);
   void finish() const;
 

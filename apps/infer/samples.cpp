@@ -2,8 +2,10 @@
 #include "apps/infer/samples.h"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "kernels/error.h"
+#include "models/inference/image_session.h"
 
 namespace msd {
 namespace {
@@ -11,9 +13,7 @@ namespace {
 class FileSamples : public Samples {
  public:
   FileSamples(std::vector<std::string> paths, const MsdnetConfig& config)
-      : paths_(std::move(paths)),
-        size_(config.image_size),
-        short_side_(config.input_kind == InputKind::imagenet ? config.image_size * 8 / 7 : 0) {}
+      : paths_(std::move(paths)), size_(config.image_size), short_side_(resized_side(config)) {}
 
   std::int64_t size() const override { return static_cast<std::int64_t>(paths_.size()); }
   nlohmann::ordered_json name(std::int64_t i) const override { return path(i); }

@@ -9,12 +9,12 @@
 namespace msd {
 
 void infer_tensors(Runtime& runtime, const Network& network, const InferOptions& options,
-                   const ExitRule& rule) {
+                   const std::vector<std::int64_t>& exits) {
   const Safetensors file = read_safetensors(options.tensors);
   const Tensor& input = require_tensor(file, options.tensors, "input");
   const MsdnetConfig& config = network.config();
   const std::int64_t n = count_planar_images(input, config.image_size, options.tensors);
-  const Plan plan(runtime, network, rule.exits, options.precision.activations());
+  const Plan plan(runtime, network, exits, options.precision.activations());
   // One by one: a sample's bits don't depend on its neighbours, and memory stays small.
   PlanSession session(runtime, plan, 1);
   std::vector<NamedTensor> logits;

@@ -61,13 +61,9 @@ Thresholds fit_thresholds(const ExitRecords& records, const std::vector<double>&
 
 std::int64_t leaving_exit(const ExitRecords& records, std::int64_t sample,
                           const Thresholds& thresholds) {
-  for (std::int64_t exit = 0; exit + 1 < records.exits; ++exit) {
-    if (records.confidence[records.at(sample, exit)] >=
-        thresholds[static_cast<std::size_t>(exit)]) {
-      return exit;
-    }
-  }
-  return records.exits - 1;
+  std::int64_t exit = 0;
+  while (!reaches(thresholds, exit, records.confidence[records.at(sample, exit)])) ++exit;
+  return exit;
 }
 
 BudgetResult replay(const ExitRecords& records, const Thresholds& thresholds,

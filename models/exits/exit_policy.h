@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/exits/exit_rule.h"
+
 namespace msd {
 
 /// What every exit said of every sample, row-major [samples][exits].
@@ -35,12 +37,9 @@ std::vector<double> exit_shares(double p, std::int64_t exits);
 /// The 39 values of p that trace the budgets: 0.05, 0.10, ..., 1.95.
 std::vector<double> budget_points();
 
-/// Confidence from which a sample leaves, one an exit. +infinity: nobody leaves; the last exit
-/// takes all and has 0.
-using Thresholds = std::vector<float>;
-
 /// Thresholds that let floor(samples*shares[k]) of the samples still there leave at exit k, those
 /// of the highest confidence; equal confidences leave together; where fewer are left, all leave.
+/// +infinity where nobody is to leave; the last exit has 0.
 Thresholds fit_thresholds(const ExitRecords& records, const std::vector<double>& shares);
 
 /// The first exit whose threshold the sample's confidence reaches.

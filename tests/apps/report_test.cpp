@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "apps/common/quantile.h"
 #include "engine/files/file.h"
 #include "kernels/error.h"
 #include "tests/support/temp_folder.h"
@@ -51,17 +50,6 @@ TEST(Report, IsWrittenByTheNamesEnding) {
   EXPECT_EQ(write("a/b").size(), 2u);
   EXPECT_EQ(read_text_file(folder.path() / "a" / "b" / "budget.csv"), "a,b\n");
   EXPECT_THROW(write("x.csv/y"), IoError);
-}
-
-TEST(Quantile, IsAValueOfTheSample) {
-  EXPECT_EQ(quantile({}, 0.5), 0.0);
-  EXPECT_EQ(quantile({3.0}, 0.95), 3.0);
-  EXPECT_EQ(quantile({4.0, 1.0, 3.0, 2.0}, 0.5), 2.0);
-  EXPECT_EQ(quantile({5.0, 4.0, 1.0, 3.0, 2.0}, 0.5), 3.0);
-  std::vector<double> hundred;
-  for (int i = 100; i > 0; --i) hundred.push_back(i);
-  EXPECT_EQ(quantile(hundred, 0.95), 95.0);
-  EXPECT_EQ(quantile(hundred, 1.0), 100.0);
 }
 
 }  // namespace

@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: MIT
-#include "apps/common/image_session.h"
+#include "models/inference/image_session.h"
 
 namespace msd {
+
+std::int64_t resized_side(const MsdnetConfig& config) {
+  switch (config.input_kind) {
+    case InputKind::cifar:
+      break;
+    case InputKind::imagenet:
+      return config.image_size * 8 / 7;
+  }
+  return 0;
+}
 
 ImageSession::ImageSession(Runtime& runtime, const Plan& plan, const DataDescription& description)
     : runtime_(runtime),
