@@ -71,7 +71,7 @@ void train_step(benchmark::State& state, const MsdnetConfig& config, std::int64_
   network.initialize(1);
   const DType dtype = activations(precision);
   Sgd sgd(runtime, network.parameters(), {});
-  ExitCounter counter(runtime, config.blocks, config.classes, batch, dtype);
+  DeviceExitCounter counter(runtime, config.blocks, config.classes, batch, dtype);
   const std::vector<double> weights(static_cast<std::size_t>(config.blocks), 1.0);
   TrainingStep step(runtime, network, batch, weights, dtype, sgd, counter);
   Floats images(image_elems(config, batch));

@@ -153,22 +153,14 @@ std::vector<NamedTensor> ParameterSet::state() const {
   return out;
 }
 
-std::vector<NamedTensor> ParameterSet::named(const Tensor& flat, const std::string& prefix) const {
+std::vector<NamedTensor> ParameterSet::velocities_by_name(const std::string& prefix) const {
   std::vector<NamedTensor> out;
-  const Tensor on_host = flat.to_host();
+  const Tensor on_host = velocities_.to_host();
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     if (!has_gradient(static_cast<Id>(i))) continue;
     out.push_back({prefix + parameters_[i].name, to_file_order(parameters_[i], on_host)});
   }
   return out;
-}
-
-std::vector<NamedTensor> ParameterSet::gradients_by_name(const std::string& prefix) const {
-  return named(gradients_, prefix);
-}
-
-std::vector<NamedTensor> ParameterSet::velocities_by_name(const std::string& prefix) const {
-  return named(velocities_, prefix);
 }
 
 namespace {

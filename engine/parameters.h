@@ -69,8 +69,7 @@ class ParameterSet {
   /// Parameters, statistics and counters by name, on the host, in PyTorch's shapes; f32 or f64 as
   /// dtype says.
   std::vector<NamedTensor> state() const;
-  /// Gradients or velocities of the parameters that have a gradient, names prefixed.
-  std::vector<NamedTensor> gradients_by_name(const std::string& prefix) const;
+  /// The same for the velocities, of the parameters that have a gradient; names prefixed.
   std::vector<NamedTensor> velocities_by_name(const std::string& prefix) const;
 
   /// Takes every parameter, statistic and counter from `tensors`, of any float type; names outside
@@ -109,7 +108,6 @@ class ParameterSet {
   /// Sets an entry's elements of `flat`; value_of(i) is the value of element i in PyTorch's order.
   template <typename ValueOf>
   void write_entry(const Entry& entry, const Tensor& flat, ValueOf value_of) const;
-  std::vector<NamedTensor> named(const Tensor& flat, const std::string& prefix) const;
 
   std::vector<Entry> parameters_, statistics_info_;
   std::vector<Counter> counters_;

@@ -38,7 +38,7 @@ class Runtime {
   ExecutionContext& context() { return context_; }
   /// For tensors that ops work on: the host's memory or the GPU's.
   Allocator& allocator() { return *allocator_; }
-  /// Adaptors for tests and limits; the allocator must outlive the runtime's users.
+  /// Another one, which must outlive the runtime's users. Tests look at memory this way.
   void set_allocator(Allocator& allocator) { allocator_ = &allocator; }
   int threads() const { return pool_.size(); }
   /// For people: "4 threads", "cuda:0 (NVIDIA H200), 4 threads".

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "engine/memory_plan.h"
+#include "engine/memory_layout.h"
 
 namespace msd {
 namespace {
@@ -14,6 +14,23 @@ struct Range {
 
 bool overlap(const Variable& a, const Variable& b) {
   return a.buffer == b.buffer && a.first < b.first + b.channels && b.first < a.first + a.channels;
+}
+
+// Of a node whose forward and backward run at these steps.
+MemoryRequest memory_request(const ScratchRequest& scratch, std::int64_t forward,
+                             std::int64_t backward) {
+  using Phase = ScratchRequest::Phase;
+  switch (scratch.phase) {
+    case Phase::forward:
+      return {scratch.bytes, forward, forward};
+    case Phase::forward_to_next:
+      return {scratch.bytes, forward, forward + 1};
+    case Phase::backward:
+      return {scratch.bytes, backward, backward};
+    case Phase::forward_to_backward:
+      break;
+  }
+  return {scratch.bytes, forward, backward};
 }
 
 }  // namespace
@@ -160,82 +177,61 @@ void Tape::find_ready_ranges() {
   }
 }
 
-void Tape::plan() {
+void Tape::lay_out() {
   const auto count = static_cast<std::int64_t>(nodes_.size());
   const std::int64_t last_step = 2 * count - 1;
-  const auto bytes = [&](const View& v) { return v.rows() * v.pitch * size_bytes(dtype_); };
-  struct Life {
-    std::int64_t first = -1, last = -1;
-    void touch(std::int64_t step) {
-      first = first < 0 ? step : std::min(first, step);
-      last = std::max(last, step);
-    }
+  // Of each buffer its value's and its gradient's, then the nodes' scratch.
+  std::vector<MemoryRequest> requests(2 * buffers_.size());
+  const auto value_of = [&](const Variable& v) -> MemoryRequest& {
+    return requests[2 * static_cast<std::size_t>(v.buffer)];
   };
-  std::vector<Life> values(buffers_.size()), gradients(buffers_.size());
-  struct Scratch {
-    std::size_t node;
-    ScratchRequest request;
+  const auto gradient_of = [&](const Variable& v) -> MemoryRequest& {
+    return requests[2 * static_cast<std::size_t>(v.buffer) + 1];
   };
-  std::vector<Scratch> scratch;
+  std::vector<std::vector<std::size_t>> scratch(nodes_.size());  // requests, a node
   for (std::int64_t i = 0; i < count; ++i) {
     const Node& node = *nodes_[static_cast<std::size_t>(i)];
     const std::int64_t backward = node.is_root() ? i : last_step - i;
     for (const Node::Problem& problem : node.problems) {
-      Life& input = values[static_cast<std::size_t>(problem.input.buffer)];
-      input.touch(i);
-      if (problem.active && node.backward_reads_input()) input.touch(backward);
-      if (!node.is_root()) values[static_cast<std::size_t>(problem.output.buffer)].touch(i);
+      value_of(problem.input).touch(i);
+      if (problem.active && node.backward_reads_input()) value_of(problem.input).touch(backward);
+      if (!node.is_root()) value_of(problem.output).touch(i);
       if (!problem.active) continue;
-      if (problem.wants_input_gradient) {
-        gradients[static_cast<std::size_t>(problem.input.buffer)].touch(backward);
-      }
-      if (!node.is_root())
-        gradients[static_cast<std::size_t>(problem.output.buffer)].touch(backward);
+      if (problem.wants_input_gradient) gradient_of(problem.input).touch(backward);
+      if (!node.is_root()) gradient_of(problem.output).touch(backward);
     }
-    for (const ScratchRequest& request : node.scratch(*this)) {
-      scratch.push_back({static_cast<std::size_t>(i), request});
+    for (const ScratchRequest& wanted : node.scratch(*this)) {
+      scratch[static_cast<std::size_t>(i)].push_back(requests.size());
+      requests.push_back(memory_request(wanted, i, last_step - i));
     }
   }
-  std::vector<MemoryRequest> requests;
-  std::vector<std::size_t> value_request(buffers_.size()), gradient_request(buffers_.size());
   for (std::size_t b = 0; b < buffers_.size(); ++b) {
-    ActivationBuffer& buffer = buffers_[b];
-    Life value = values[b];
-    if (buffer.options.gradient_in_place && gradients[b].last >= 0) {
-      value.touch(gradients[b].first);
-      value.touch(gradients[b].last);
+    const ActivationBuffer& buffer = buffers_[b];
+    MemoryRequest &value = requests[2 * b], &gradient = requests[2 * b + 1];
+    value.bytes = gradient.bytes =
+        buffer.value.rows() * buffer.value.pitch * size_bytes(buffer.value.dtype);
+    if (buffer.options.gradient_in_place && gradient.used()) {
+      value.touch(gradient.first);
+      value.touch(gradient.last);
+      gradient = {};
     }
-    if (buffer.options.keep || value.first < 0) value = {0, last_step};
-    value_request[b] = requests.size();
-    gradient_request[b] = requests.size();
-    requests.push_back({bytes(buffer.value), value.first, value.last});
-    if (gradients[b].last >= 0 && !buffer.options.gradient_in_place) {
-      gradient_request[b] = requests.size();
-      requests.push_back({bytes(buffer.value), gradients[b].first, gradients[b].last});
+    if (buffer.options.keep || !value.used()) {
+      value.first = 0;
+      value.last = last_step;
     }
   }
-  const std::size_t first_scratch = requests.size();
-  for (const Scratch& s : scratch) {
-    using Phase = ScratchRequest::Phase;
-    const auto forward = static_cast<std::int64_t>(s.node), backward = last_step - forward;
-    const Phase phase = s.request.phase;
-    const std::int64_t last = phase == Phase::forward           ? forward
-                              : phase == Phase::forward_to_next ? forward + 1
-                                                                : backward;
-    requests.push_back({s.request.bytes, phase == Phase::backward ? backward : forward, last});
-  }
-  const MemoryPlan plan = plan_memory(requests);
-  arena_ = Buffer(runtime_.allocator(), plan.total_bytes);
-  const auto address = [&](std::size_t request) { return arena_.data() + plan.offsets[request]; };
+  const MemoryLayout layout = lay_out_memory(requests);
+  arena_ = Buffer(runtime_.allocator(), layout.total_bytes);
+  const auto address = [&](std::size_t request) { return arena_.data() + layout.offsets[request]; };
   for (std::size_t b = 0; b < buffers_.size(); ++b) {
-    buffers_[b].value.data = address(value_request[b]);
-    buffers_[b].gradient.data = address(gradient_request[b]);
+    buffers_[b].value.data = address(2 * b);
+    buffers_[b].gradient.data = address(requests[2 * b + 1].used() ? 2 * b + 1 : 2 * b);
   }
-  std::vector<std::vector<std::byte*>> scratch_pointers(nodes_.size());
-  for (std::size_t s = 0; s < scratch.size(); ++s) {
-    scratch_pointers[scratch[s].node].push_back(address(first_scratch + s));
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    std::vector<std::byte*> pointers;
+    for (const std::size_t request : scratch[i]) pointers.push_back(address(request));
+    nodes_[i]->bind(*this, pointers);
   }
-  for (std::size_t i = 0; i < nodes_.size(); ++i) nodes_[i]->bind(*this, scratch_pointers[i]);
   zero_args_.resize(nodes_.size());
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     for (const Variable& v : zeroed_[i]) zero_args_[i].push_back({gradient(v), 0.0});
@@ -246,7 +242,7 @@ void Tape::compile() {
   MSD_CHECK(!compiled_, "Tape::compile twice");
   find_gradients();
   find_ready_ranges();
-  plan();
+  lay_out();
   compiled_ = true;
 }
 

@@ -102,8 +102,9 @@ class Tape {
   void compile();
 
   void forward();
-  /// Calls `ready(first, end)`, where given, as soon as the flat gradient's elements [first, end)
-  /// are final: from the end of the buffer to its start, every element once.
+  /// For whoever exchanges gradients with other processes while backward still runs. Calls
+  /// `ready(first, end)`, where given, as soon as the calls that make the flat gradient's elements
+  /// [first, end) final are made: from the end of the buffer to its start, every element once.
   using GradientReady = std::function<void(std::int64_t first, std::int64_t end)>;
   void backward(const GradientReady& ready = {});
 
@@ -125,7 +126,7 @@ class Tape {
   class Coverage;
   void find_gradients();
   void find_ready_ranges();
-  void plan();
+  void lay_out();
 
   Runtime& runtime_;
   ParameterSet& parameters_;

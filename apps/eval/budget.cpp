@@ -53,14 +53,14 @@ ThresholdsFile fit(const EvalRun& run, const ImageSelection& fit_images,
     BudgetPoint point;
     point.p = p;
     point.thresholds = fit_thresholds(fit_records, exit_shares(p, fit_records.exits));
-    const BudgetResult fitted = replay(fit_records, point.thresholds, file.mul_adds_lazy);
+    const BudgetResult fitted = simulate_exits(fit_records, point.thresholds, file.mul_adds_lazy);
     point.expected_mul_adds = fitted.mean_cost;
     point.holdout_accuracy = fitted.accuracy;
     point.holdout_shares = fitted.shares;
-    const BudgetResult result = replay(records, point.thresholds, file.mul_adds_lazy);
+    const BudgetResult result = simulate_exits(records, point.thresholds, file.mul_adds_lazy);
     point.accuracy = result.accuracy;
     point.mean_mul_adds = result.mean_cost;
-    point.mean_ops = replay(records, point.thresholds, file.ops).mean_cost;
+    point.mean_ops = simulate_exits(records, point.thresholds, file.ops).mean_cost;
     point.shares = result.shares;
     file.points.push_back(std::move(point));
   }
@@ -128,7 +128,7 @@ void evaluate_budgets(const EvalRun& run) {
   std::cerr << "wrote " << path << '\n';
 
   const Thresholds nobody_leaves(file.ops.size(), std::numeric_limits<float>::infinity());
-  const double full_accuracy = replay(records, nobody_leaves, file.ops).accuracy;
+  const double full_accuracy = simulate_exits(records, nobody_leaves, file.ops).accuracy;
   const Report report = make_report(file);
   nlohmann::ordered_json json = thresholds_json(file);
   json["full_network"] = {{"accuracy", full_accuracy},

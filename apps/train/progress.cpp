@@ -9,6 +9,7 @@
 #include <string>
 
 #include "apps/common/table.h"
+#include "kernels/error.h"
 
 namespace msd {
 namespace {

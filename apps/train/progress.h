@@ -5,7 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "models/exits/exit_recorder.h"
+#include "models/exits/exit_counts.h"
 
 namespace msd {
 

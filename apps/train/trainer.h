@@ -91,7 +91,7 @@ class Trainer {
   BatchFeed feed_;
   Schedule schedule_;
   Sgd sgd_;
-  ExitCounter counter_;
+  DeviceExitCounter counter_;
   std::map<std::int64_t, std::unique_ptr<TrainingStep>> steps_;  // by batch size
   const TrainingStep* last_step_ = nullptr;                      // since the last look
   std::int64_t steps_since_look_ = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "models/exits/confidence_reader.h"
 
+#include <algorithm>
+
 namespace msd {
 namespace {
 
@@ -49,6 +51,20 @@ double ConfidenceReader::confidence(std::int64_t sample) const {
 
 double ConfidenceReader::probability(std::int64_t sample, std::int64_t label) const {
   return load_element(host_ + probabilities_offset_, dtype_, sample * probabilities_.pitch + label);
+}
+
+void likeliest_classes(std::span<const double> probabilities, std::span<std::int32_t> out) {
+  std::fill(out.begin(), out.end(), -1);
+  std::int32_t* const first = out.data();
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < probabilities.size(); ++i) {
+    std::size_t at = used;
+    while (at > 0 && probabilities[i] > probabilities[static_cast<std::size_t>(out[at - 1])]) --at;
+    if (at == out.size()) continue;
+    used = std::min(used + 1, out.size());
+    std::copy_backward(first + at, first + used - 1, first + used);
+    out[at] = static_cast<std::int32_t>(i);
+  }
 }
 
 }  // namespace msd

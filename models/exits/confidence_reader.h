@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/runtime.h"
@@ -43,5 +44,9 @@ class ConfidenceReader {
   std::vector<std::byte> copy_;
   const std::byte* host_ = nullptr;  // results_ or copy_
 };
+
+/// The same order of classes for probabilities, or sums of them, on the host: those of the
+/// out.size() largest, falling, ties by rising index; -1 where there are fewer.
+void likeliest_classes(std::span<const double> probabilities, std::span<std::int32_t> out);
 
 }  // namespace msd

@@ -66,8 +66,8 @@ std::int64_t leaving_exit(const ExitRecords& records, std::int64_t sample,
   return exit;
 }
 
-BudgetResult replay(const ExitRecords& records, const Thresholds& thresholds,
-                    const std::vector<std::int64_t>& costs) {
+BudgetResult simulate_exits(const ExitRecords& records, const Thresholds& thresholds,
+                            const std::vector<std::int64_t>& costs) {
   const auto exits = static_cast<std::size_t>(records.exits);
   MSD_CHECK(thresholds.size() == exits && costs.size() == exits, thresholds.size(),
             " thresholds and ", costs.size(), " costs for ", exits, " exits");

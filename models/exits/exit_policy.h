@@ -5,30 +5,9 @@
 #include <vector>
 
 #include "models/exits/exit_rule.h"
+#include "models/exits/exit_records.h"
 
 namespace msd {
-
-/// What every exit said of every sample, row-major [samples][exits].
-struct ExitRecords {
-  std::int64_t exits = 0;
-  std::vector<std::int32_t> labels;      // [samples]
-  std::vector<float> confidence;         // largest softmax probability
-  std::vector<std::int32_t> prediction;  // its class
-  std::vector<std::uint8_t> top5;        // 1: the label is among the five likeliest
-  // The same for the running mean of the softmax outputs of exits 1..k.
-  std::vector<std::int32_t> ensemble_prediction;
-  std::vector<std::uint8_t> ensemble_top5;
-
-  std::int64_t samples() const { return static_cast<std::int64_t>(labels.size()); }
-  std::size_t at(std::int64_t sample, std::int64_t exit) const {
-    return static_cast<std::size_t>(sample * exits + exit);
-  }
-};
-
-/// Accuracy, in [0, 1], of each exit over all samples.
-struct AnytimeAccuracy {
-  std::vector<double> top1, top5, ensemble_top1, ensemble_top5;
-};
 
 /// Share of samples meant to leave at each exit: q_k proportional to p^k, k = 1..exits, summing
 /// to 1 (the paper, section 4.2). p > 0.
@@ -52,8 +31,9 @@ struct BudgetResult {
   std::vector<double> shares;  // of samples that leave at each exit, in [0, 1]
 };
 
-/// Early exit replayed on what every exit said. costs: of leaving at each exit.
-BudgetResult replay(const ExitRecords& records, const Thresholds& thresholds,
-                    const std::vector<std::int64_t>& costs);
+/// Early exit simulated on what every exit said: what a run that stops there would give, without
+/// running it. costs: of leaving at each exit.
+BudgetResult simulate_exits(const ExitRecords& records, const Thresholds& thresholds,
+                            const std::vector<std::int64_t>& costs);
 
 }  // namespace msd

@@ -6,7 +6,7 @@ namespace msd {
 Evaluator::Evaluator(Runtime& runtime, const Plan& plan, std::int64_t batch)
     : runtime_(runtime),
       session_(runtime, plan, batch),
-      recorder_(runtime, plan.stages(), plan.architecture().config.classes, batch, plan.dtype()),
+      counter_(runtime, plan.stages(), plan.architecture().config.classes, batch, plan.dtype()),
       counts_(plan.stages()) {
   MSD_CHECK(plan.stages() == plan.architecture().exits(), "an evaluator needs every exit's stage");
   records_.exits = plan.stages();
@@ -27,11 +27,11 @@ void Evaluator::add(const ConstView& images, const std::int32_t* labels) {
 
 // A short batch leaves anything in the session's last images; nobody looks at their results.
 void Evaluator::run(const std::int32_t* labels, std::int64_t n) {
-  recorder_.begin(labels, n);
+  counter_.begin(labels, n);
   for (std::int64_t exit = 0; exit < records_.exits; ++exit) {
     View logits = session_.run_stage(exit);
     logits.n = n;
-    recorder_.add(logits, counts_, &records_);
+    counter_.add(logits, counts_, &records_);
   }
 }
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "models/exits/exit_recorder.h"
+#include "models/exits/host_exit_counter.h"
 #include "models/inference/plan.h"
 
 namespace msd {
@@ -29,7 +29,7 @@ class Evaluator {
  private:
   Runtime& runtime_;
   PlanSession session_;
-  ExitRecorder recorder_;
+  HostExitCounter counter_;
   ExitRecords records_;
   ExitCounts counts_;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "models/inference/plan.h"
 
-#include "engine/memory_plan.h"
+#include "engine/memory_layout.h"
 #include "models/inference/batchnorm_folding.h"
 #include "models/network/cost.h"
 
@@ -91,58 +91,8 @@ std::int64_t preferred_batch(const Runtime& runtime) {
 PlanSession::PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch)
     : runtime_(runtime), plan_(plan), batch_(batch) {
   MSD_CHECK(batch >= 1, "a plan session of batch ", batch);
+  place_buffers();
   const Architecture& net = plan.architecture_;
-  // A buffer lives from the first operation that writes it to the last that reads it, over all
-  // stages; the image from the start, logits to the end.
-  struct Life {
-    std::int64_t first = -1, last = -1;
-  };
-  std::vector<Life> lives(net.buffers.size());
-  std::int64_t step = 0;
-  const auto touch = [&](const Feature& feature) {
-    Life& life = lives[static_cast<std::size_t>(feature.buffer)];
-    if (life.first < 0) life.first = step;
-    life.last = step;
-  };
-  touch({0, 0, 3});
-  // Logits are apart from the image: the next one may be filled in before they are read.
-  for (const std::int64_t exit : plan.exits_) touch(net.logits[static_cast<std::size_t>(exit)]);
-  for (const auto& stage : plan.stages_) {
-    for (std::size_t k = 0; k < stage.size(); ++k) {
-      const Operation& op = net.operations[stage[k]];
-      // The operations of one group run together: their buffers must be apart.
-      if (k > 0 && op.group != net.operations[stage[k - 1]].group) ++step;
-      touch(op.input);
-      touch(op.output);
-    }
-    ++step;
-  }
-  for (const std::int64_t exit : plan.exits_) touch(net.logits[static_cast<std::size_t>(exit)]);
-
-  std::vector<MemoryRequest> requests;
-  std::vector<std::size_t> request_of(net.buffers.size());
-  const auto shape = [&](std::size_t b) {
-    const FeatureBuffer& buffer = net.buffers[b];
-    return View{nullptr,
-                plan.dtype_,
-                batch,
-                buffer.size,
-                buffer.size,
-                buffer.channels,
-                row_pitch(buffer.channels, plan.dtype_)};
-  };
-  for (std::size_t b = 0; b < net.buffers.size(); ++b) {
-    request_of[b] = requests.size();
-    if (lives[b].first < 0) continue;
-    const View v = shape(b);
-    requests.push_back({v.rows() * v.pitch * size_bytes(v.dtype), lives[b].first, lives[b].last});
-  }
-  const MemoryPlan memory = plan_memory(requests);
-  arena_ = Buffer(runtime.allocator(), memory.total_bytes);
-  for (std::size_t b = 0; b < net.buffers.size(); ++b) {
-    buffers_.push_back(shape(b));
-    if (lives[b].first >= 0) buffers_[b].data = arena_.data() + memory.offsets[request_of[b]];
-  }
   stages_.resize(plan.stages_.size());
   for (std::size_t s = 0; s < stages_.size(); ++s) {
     Stage& stage = stages_[s];
@@ -158,6 +108,44 @@ PlanSession::PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch)
     stage.replay = Replay(runtime, [this, s] {
       for (const Step& calls : stages_[s].steps) run(calls);
     });
+  }
+}
+
+void PlanSession::place_buffers() {
+  const Architecture& net = plan_.architecture_;
+  for (const FeatureBuffer& b : net.buffers) {
+    buffers_.push_back({nullptr, plan_.dtype_, batch_, b.size, b.size, b.channels,
+                        row_pitch(b.channels, plan_.dtype_)});
+  }
+  // A buffer lives from the first operation that writes it to the last that reads it, over all
+  // stages; the image from the start, logits to the end.
+  std::vector<MemoryRequest> requests;
+  for (const View& b : buffers_) requests.push_back({b.rows() * b.pitch * size_bytes(b.dtype)});
+  std::int64_t step = 0;
+  const auto touch = [&](const Feature& feature) {
+    requests[static_cast<std::size_t>(feature.buffer)].touch(step);
+  };
+  const auto touch_logits = [&] {
+    for (const std::int64_t exit : plan_.exits_) touch(net.logits[static_cast<std::size_t>(exit)]);
+  };
+  touch({0, 0, 3});
+  // Logits are apart from the image: the next one may be filled in before they are read.
+  touch_logits();
+  for (const std::vector<std::size_t>& stage : plan_.stages_) {
+    for (std::size_t k = 0; k < stage.size(); ++k) {
+      const Operation& op = net.operations[stage[k]];
+      // The operations of one group run together: their buffers must be apart.
+      if (k > 0 && op.group != net.operations[stage[k - 1]].group) ++step;
+      touch(op.input);
+      touch(op.output);
+    }
+    ++step;
+  }
+  touch_logits();
+  const MemoryLayout memory = lay_out_memory(requests);
+  arena_ = Buffer(runtime_.allocator(), memory.total_bytes);
+  for (std::size_t b = 0; b < buffers_.size(); ++b) {
+    if (requests[b].used()) buffers_[b].data = arena_.data() + memory.offsets[b];
   }
 }
 

@@ -91,6 +91,7 @@ class PlanSession {
     std::vector<LinearForwardArgs> linears;
   };
 
+  void place_buffers();
   View view(const Feature& feature) const;
   void bind(const Operation& op, const Plan::Weights& weights, Step& step) const;
   static std::int64_t mul_adds_of(const Step& step);

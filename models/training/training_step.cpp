@@ -5,7 +5,7 @@ namespace msd {
 
 TrainingStep::TrainingStep(Runtime& runtime, Network& network, std::int64_t batch,
                            const std::vector<double>& exit_weights, DType activations, Sgd& sgd,
-                           ExitCounter& counter)
+                           DeviceExitCounter& counter)
     : graph_(runtime, network, batch, exit_weights, activations), counter_(counter) {
   for (std::int64_t exit = 0; exit < graph_.exits(); ++exit) {
     logits_.push_back(graph_.logits(exit));

@@ -6,7 +6,7 @@
 
 #include "engine/optimizer.h"
 #include "engine/replay.h"
-#include "models/exits/exit_counter.h"
+#include "models/exits/device_exit_counter.h"
 #include "models/training/training_graph.h"
 
 namespace msd {
@@ -18,7 +18,7 @@ class TrainingStep {
   /// Borrows all but the weights; see TrainingGraph. `sgd` is of the network's parameters.
   TrainingStep(Runtime& runtime, Network& network, std::int64_t batch,
                const std::vector<double>& exit_weights, DType activations, Sgd& sgd,
-               ExitCounter& counter);
+               DeviceExitCounter& counter);
   TrainingStep(const TrainingStep&) = delete;
   TrainingStep& operator=(const TrainingStep&) = delete;
 
@@ -29,7 +29,7 @@ class TrainingStep {
 
  private:
   TrainingGraph graph_;
-  ExitCounter& counter_;
+  DeviceExitCounter& counter_;
   std::vector<ConstView> logits_;
   Replay replay_;
 };

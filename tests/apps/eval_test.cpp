@@ -96,15 +96,15 @@ TEST_F(Eval, BudgetFitsOnTheHoldOutAndReplaysTheTestImages) {
   ASSERT_EQ(file.points.size(), budget_points().size());
   for (const BudgetPoint& point : file.points) {
     EXPECT_EQ(point.thresholds, fit_thresholds(holdout, exit_shares(point.p, 3)));
-    const BudgetResult fitted = replay(holdout, point.thresholds, file.mul_adds_lazy);
+    const BudgetResult fitted = simulate_exits(holdout, point.thresholds, file.mul_adds_lazy);
     EXPECT_EQ(point.expected_mul_adds, fitted.mean_cost);
     EXPECT_EQ(point.holdout_accuracy, fitted.accuracy);
     EXPECT_EQ(point.holdout_shares, fitted.shares);
-    const BudgetResult replayed = replay(test, point.thresholds, file.mul_adds_lazy);
+    const BudgetResult replayed = simulate_exits(test, point.thresholds, file.mul_adds_lazy);
     EXPECT_EQ(point.accuracy, replayed.accuracy);
     EXPECT_EQ(point.mean_mul_adds, replayed.mean_cost);
     EXPECT_EQ(point.shares, replayed.shares);
-    EXPECT_EQ(point.mean_ops, replay(test, point.thresholds, file.ops).mean_cost);
+    EXPECT_EQ(point.mean_ops, simulate_exits(test, point.thresholds, file.ops).mean_cost);
   }
   const json printed = json::parse(result.out);
   EXPECT_EQ(printed.at("points").size(), 39u);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/random.h"
+#include "tests/support/allocators.h"
 #include "tests/support/tensors.h"
 
 namespace msd {
@@ -27,7 +28,7 @@ class ParametersTest : public testing::TestWithParam<DType> {
   }
 
   SystemAllocator system_;
-  PoisonAllocator allocator_{system_};
+  test::PoisonAllocator allocator_{system_};
   ParameterSet set_;
   Id conv_ = set_.add_parameter("a.conv", {5, 3, 2, 2}, ParameterLayout::conv);
   Id mean_ = set_.add_statistic("a.mean", 5, 0.0);
@@ -93,13 +94,13 @@ TEST_P(ParametersTest, MaskFollowsTheGradients) {
   double ones = 0;
   for (const double m : test::doubles(set_.mask())) ones += m;
   EXPECT_EQ(ones, 61);
-  const auto names = test::by_name(set_.gradients_by_name("grad/"));
+  const auto names = test::gradients_of(set_, "grad/");
   EXPECT_EQ(names.size(), 2u);
   EXPECT_TRUE(names.contains("grad/a.conv") && names.contains("grad/b.bias"));
   EXPECT_EQ(set_.velocities_by_name("v/").size(), 2u);
   set_.set_has_gradient(linear_, true);
   EXPECT_TRUE(set_.has_gradient(linear_));
-  EXPECT_EQ(set_.gradients_by_name("").size(), 3u);
+  EXPECT_EQ(test::gradients_of(set_).size(), 3u);
 }
 
 std::vector<double> rising(std::int64_t count) {
@@ -142,7 +143,7 @@ TEST_P(ParametersTest, GradientsComeOutInPytorchsOrder) {
       static_cast<float*>(gradient)[i] = static_cast<float>(i);
     }
   }
-  const Tensor out = test::by_name(set_.gradients_by_name("g/")).at("g/a.conv");
+  const Tensor out = test::gradients_of(set_, "g/").at("g/a.conv");
   EXPECT_EQ(out.shape(), (Shape{5, 3, 2, 2}));
   const std::vector<double> values = test::doubles(out);
   for (std::int64_t o = 0; o < 5; ++o) {

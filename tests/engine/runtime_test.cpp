@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/tensor.h"
+#include "tests/support/allocators.h"
 #include "tests/support/errors.h"
 
 namespace msd {
@@ -45,7 +46,7 @@ TEST(Runtime, SeveralLiveSideBySideAndRunOps) {
 
 TEST(Runtime, TakesAnotherAllocator) {
   SystemAllocator system;
-  StatisticsAllocator statistics(system);
+  test::StatisticsAllocator statistics(system);
   Runtime runtime;
   runtime.set_allocator(statistics);
   const Tensor t = Tensor::empty(runtime.allocator(), {10}, DType::f32);

@@ -8,6 +8,7 @@
 #include "engine/autograd/pooling.h"
 #include "tests/engine/tape_model.h"
 #include "tests/support/allocations.h"
+#include "tests/support/allocators.h"
 #include "tests/support/errors.h"
 #include "tests/support/tensors.h"
 
@@ -36,7 +37,7 @@ TapeModel two_layers() {
 TEST(Tape, RunsWithoutAllocating) {
   const TapeModel model = two_layers();
   SystemAllocator system;
-  StatisticsAllocator statistics(system);
+  test::StatisticsAllocator statistics(system);
   Runtime runtime(2);
   runtime.set_allocator(statistics);
   TapeModel::Recorded recorded(model, runtime, DType::f32);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/engine/tape_model.h"
+#include "tests/support/allocators.h"
 #include "tests/support/tensors.h"
 
 namespace msd {
@@ -60,7 +61,7 @@ void check(const TapeModel& model) {
     EXPECT_EQ(first.result().gradients, result.gradients);
 
     SystemAllocator system;
-    PoisonAllocator poison(system);
+    test::PoisonAllocator poison(system);
     Runtime poisoned(2);
     poisoned.set_allocator(poison);
     TapeModel::Recorded second(model, poisoned, dtype);

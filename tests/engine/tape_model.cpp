@@ -175,7 +175,7 @@ TapeModel::Result TapeModel::Recorded::result() const {
             ? losses_[i]
             : static_cast<double>(reinterpret_cast<const float*>(losses_.data())[i]));
   }
-  const auto gradients = by_name(parameters_.gradients_by_name(""));
+  const auto gradients = gradients_of(parameters_);
   const auto state = by_name(parameters_.state());
   for (std::size_t p = 0; p < model_.parameters_.size(); ++p) {
     const auto found = gradients.find("p" + std::to_string(p));

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/allocators.h"
 #include "tests/support/errors.h"
 
 namespace msd {
@@ -23,7 +24,7 @@ using test::throws;
 class TensorTest : public testing::Test {
  protected:
   SystemAllocator system_;
-  StatisticsAllocator allocator_{system_};
+  test::StatisticsAllocator allocator_{system_};
 };
 
 /// 0, 1, 2, ... in memory order.
@@ -93,7 +94,7 @@ TEST_F(TensorTest, ScalarsHaveOneElementAndEmptyShapesNone) {
 }
 
 TEST_F(TensorTest, ZerosAreZeroOverPoison) {
-  PoisonAllocator poison(allocator_);
+  test::PoisonAllocator poison(allocator_);
   const Tensor zeros = Tensor::zeros(poison, {7, 9}, DType::f32);
   for (const float value : zeros.span<float>()) EXPECT_EQ(value, 0.0f);
 }

@@ -20,7 +20,7 @@ TEST(DeviceMemory, AStepAllocatesNothing) {
   Network network =
       test::load_network(fixture.config(), fixture.state(), runtime.allocator(), DType::f32);
   Sgd sgd(runtime, network.parameters(), {});
-  ExitCounter counter(runtime, 3, fixture.config().classes, 2, DType::f32);
+  DeviceExitCounter counter(runtime, 3, fixture.config().classes, 2, DType::f32);
   TrainingStep step(runtime, network, 2, {1.0, 1.0, 1.0}, DType::f32, sgd, counter);
   test::put_batch(step.graph(), test::random_batch(fixture.config(), 2, 1));
   const std::int64_t before = emulation::live_allocations();

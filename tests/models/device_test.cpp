@@ -37,7 +37,7 @@ class DeviceTest : public testing::Test {
     Network network =
         test::load_network(fixture_.config(), fixture_.state(), runtime.allocator(), DType::f32);
     Sgd sgd(runtime, network.parameters(), {});
-    ExitCounter counter(runtime, exits_, classes_, kBatch, activations);
+    DeviceExitCounter counter(runtime, exits_, classes_, kBatch, activations);
     TrainingStep step(runtime, network, kBatch,
                       std::vector<double>(static_cast<std::size_t>(exits_), 1.0), activations, sgd,
                       counter);
@@ -134,7 +134,7 @@ TEST_F(DeviceTest, EarlyExitIsTheCpus) {
 
 TEST_F(DeviceTest, CountersGoOnFromWhatTheyAreGiven) {
   const Trained once = train(gpu_, DType::f32, 1);
-  ExitCounter counter(gpu_, exits_, classes_, kBatch, DType::f32);
+  DeviceExitCounter counter(gpu_, exits_, classes_, kBatch, DType::f32);
   counter.set(once.counts);
   const ExitCounts counts = counter.counts();
   EXPECT_EQ(counts.samples, once.counts.samples);

@@ -94,6 +94,30 @@ Tensor make_counter(std::int64_t value) {
   return tensor;
 }
 
+std::map<std::string, Tensor> gradients_of(const ParameterSet& set, const std::string& prefix) {
+  std::map<std::string, Tensor> out;
+  const Tensor flat = set.gradients().to_host();
+  for (std::size_t p = 0; p < set.parameter_count(); ++p) {
+    const auto id = static_cast<ParameterSet::Id>(p);
+    if (!set.has_gradient(id)) continue;
+    const auto* first = static_cast<const std::byte*>(set.gradient(id));
+    const std::int64_t offset =
+        (first - static_cast<const std::byte*>(set.gradients().data())) / size_bytes(set.dtype());
+    const std::vector<std::int64_t>& shape = set.parameter_shape(id);
+    // [cout][cin][taps] of convolutions lie as [cout][taps][cin].
+    const bool conv = shape.size() == 4;
+    const std::int64_t cin = conv ? shape[1] : 1, taps = conv ? shape[2] * shape[3] : 1;
+    Tensor tensor = Tensor::empty(host(), shape, set.dtype());
+    for (std::int64_t i = 0; i < tensor.elems(); ++i) {
+      const std::int64_t cout = i / (cin * taps), c = i / taps % cin, tap = i % taps;
+      store_element(tensor.data(), set.dtype(), i,
+                    load_element(flat.data(), set.dtype(), offset + (cout * taps + tap) * cin + c));
+    }
+    out.emplace(prefix + set.parameter_name(id), tensor);
+  }
+  return out;
+}
+
 std::map<std::string, Tensor> by_name(const std::vector<NamedTensor>& tensors) {
   std::map<std::string, Tensor> out;
   for (const NamedTensor& named : tensors) {

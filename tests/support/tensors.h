@@ -32,6 +32,10 @@ Tensor make_counter(std::int64_t value);
 
 std::map<std::string, Tensor> by_name(const std::vector<NamedTensor>& tensors);
 
+/// Gradients of the parameters that have one, on the host, in PyTorch's shapes and order; names
+/// prefixed.
+std::map<std::string, Tensor> gradients_of(const ParameterSet& set, const std::string& prefix = "");
+
 /// True where both hold the same names, types, shapes and bits.
 testing::AssertionResult identical(const std::map<std::string, Tensor>& a,
                                    const std::map<std::string, Tensor>& b);

@@ -98,7 +98,7 @@ void expect_as_naive(const ExitRecords& r, const std::vector<double>& shares) {
     cost += static_cast<double>(costs[static_cast<std::size_t>(exit)]);
     left[static_cast<std::size_t>(exit)] += 1;
   }
-  const BudgetResult result = replay(r, thresholds, costs);
+  const BudgetResult result = simulate_exits(r, thresholds, costs);
   const auto samples = static_cast<double>(r.samples());
   EXPECT_DOUBLE_EQ(result.accuracy, correct / samples);
   EXPECT_DOUBLE_EQ(result.mean_cost, cost / samples);
@@ -161,7 +161,7 @@ TEST(FitThresholds, AnExampleByHand) {
   for (std::int64_t i = 0; i < 10; ++i) {
     EXPECT_EQ(leaving_exit(r, i, thresholds), exits[static_cast<std::size_t>(i)]) << i;
   }
-  const BudgetResult result = replay(r, thresholds, {10, 20, 40});
+  const BudgetResult result = simulate_exits(r, thresholds, {10, 20, 40});
   EXPECT_DOUBLE_EQ(result.accuracy, 0.7);
   EXPECT_DOUBLE_EQ(result.mean_cost, (3 * 10 + 4 * 20 + 3 * 40) / 10.0);
   EXPECT_EQ(result.shares, (std::vector<double>{0.3, 0.4, 0.3}));
@@ -170,14 +170,14 @@ TEST(FitThresholds, AnExampleByHand) {
 TEST(FitThresholds, TiesLeaveTogether) {
   const ExitRecords r = make_records(2, {0.5f, 0, 0.5f, 0, 0.5f, 0, 0.4f, 0}, {1, 1, 1, 1});
   EXPECT_EQ(fit_thresholds(r, {0.25, 0.75}), (Thresholds{0.5f, 0.0f}));
-  EXPECT_EQ(replay(r, {0.5f, 0.0f}, {1, 2}).shares, (std::vector<double>{0.75, 0.25}));
+  EXPECT_EQ(simulate_exits(r, {0.5f, 0.0f}, {1, 2}).shares, (std::vector<double>{0.75, 0.25}));
 }
 
 TEST(FitThresholds, AShareBelowOneSampleLetsNobodyLeave) {
   const ExitRecords r = make_records(3, {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1});
   EXPECT_EQ(fit_thresholds(r, {0.24, 0.5, 0.26}), (Thresholds{kNobody, 1.0f, 0.0f}));
   EXPECT_EQ(fit_thresholds(r, {0.0, 0.0, 1.0}), (Thresholds{kNobody, kNobody, 0.0f}));
-  EXPECT_EQ(replay(r, {kNobody, kNobody, 0.0f}, {1, 2, 3}).mean_cost, 3.0);
+  EXPECT_EQ(simulate_exits(r, {kNobody, kNobody, 0.0f}, {1, 2, 3}).mean_cost, 3.0);
 }
 
 TEST(FitThresholds, FewerLeftThanTheQuotaAllLeave) {
@@ -186,16 +186,17 @@ TEST(FitThresholds, FewerLeftThanTheQuotaAllLeave) {
       make_records(3, {0.9f, 0.3f, 0, 0.9f, 0.2f, 0, 0.9f, 0.1f, 0, 0.5f, 0.6f, 0}, {1, 1, 1, 1});
   const Thresholds thresholds = fit_thresholds(r, {0.25, 0.5, 0.25});
   EXPECT_EQ(thresholds, (Thresholds{0.9f, 0.6f, 0.0f}));
-  EXPECT_EQ(replay(r, thresholds, {1, 2, 3}).shares, (std::vector<double>{0.75, 0.25, 0.0}));
+  EXPECT_EQ(simulate_exits(r, thresholds, {1, 2, 3}).shares,
+            (std::vector<double>{0.75, 0.25, 0.0}));
 }
 
 TEST(FitThresholds, TheLastExitTakesEvenConfidenceZero) {
   const ExitRecords r = make_records(2, {0, 0, 0, 0}, {1, 1});
   EXPECT_EQ(leaving_exit(r, 0, {kNobody, 0.0f}), 1);
-  EXPECT_EQ(replay(r, {kNobody, 0.0f}, {1, 2}).shares, (std::vector<double>{0.0, 1.0}));
+  EXPECT_EQ(simulate_exits(r, {kNobody, 0.0f}, {1, 2}).shares, (std::vector<double>{0.0, 1.0}));
   const ExitRecords one = make_records(1, {0.3f, 0.2f}, {1, 0});
   EXPECT_EQ(fit_thresholds(one, {1.0}), (Thresholds{0.0f}));
-  EXPECT_EQ(replay(one, {0.0f}, {7}).mean_cost, 7.0);
+  EXPECT_EQ(simulate_exits(one, {0.0f}, {7}).mean_cost, 7.0);
 }
 
 TEST(FitThresholds, RandomRecordsAsANaiveReading) {
@@ -220,7 +221,7 @@ TEST(FitThresholds, EveryBudgetOnManySamples) {
   const std::vector<double> points = budget_points();
   for (auto p = points.rbegin(); p != points.rend(); ++p) {
     expect_as_naive(r, exit_shares(*p, 5));
-    const double cost = replay(r, fit_thresholds(r, exit_shares(*p, 5)), costs).mean_cost;
+    const double cost = simulate_exits(r, fit_thresholds(r, exit_shares(*p, 5)), costs).mean_cost;
     EXPECT_LE(cost, before);  // smaller p, earlier exits
     before = cost;
   }
@@ -242,7 +243,7 @@ TEST(FitThresholds, DoNotChangeWithTheOrderOfTheSamples) {
 TEST(FitThresholds, NoSamples) {
   const ExitRecords none = make_records(2, {}, {});
   EXPECT_EQ(fit_thresholds(none, {0.5, 0.5}), (Thresholds{kNobody, 0.0f}));
-  const BudgetResult result = replay(none, {kNobody, 0.0f}, {1, 2});
+  const BudgetResult result = simulate_exits(none, {kNobody, 0.0f}, {1, 2});
   EXPECT_EQ(result.accuracy, 0.0);
   EXPECT_EQ(result.mean_cost, 0.0);
 }
@@ -258,8 +259,8 @@ TEST(FitThresholds, ConfidencesThatAreNaNAreRefused) {
 TEST(FitThresholds, SizesAreChecked) {
   const ExitRecords r = make_records(2, {0.1f, 0.2f}, {1});
   EXPECT_THROW(fit_thresholds(r, {1.0}), ShapeError);
-  EXPECT_THROW(replay(r, {0.0f}, {1, 2}), ShapeError);
-  EXPECT_THROW(replay(r, {0.5f, 0.0f}, {1}), ShapeError);
+  EXPECT_THROW(simulate_exits(r, {0.0f}, {1, 2}), ShapeError);
+  EXPECT_THROW(simulate_exits(r, {0.5f, 0.0f}, {1}), ShapeError);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/models/networks.h"
+#include "tests/support/allocators.h"
 #include "tests/support/errors.h"
 
 namespace msd {
@@ -82,7 +83,7 @@ TEST_F(EvaluatorTest, ShortLastBatchesEqualOneByOne) {
 TEST_F(EvaluatorTest, ThreadsAndUnwrittenMemoryDoNotShow) {
   const Outcome expected = evaluate(4, runtime_);
   SystemAllocator system;
-  PoisonAllocator poison(system);
+  test::PoisonAllocator poison(system);
   Runtime runtime(3);
   runtime.set_allocator(poison);
   expect_same(evaluate(4, runtime), expected);
@@ -111,19 +112,19 @@ TEST_F(EvaluatorTest, RecordsWhatASessionOfOneSays) {
 }
 
 /// Puts a fence behind every block and counts the broken ones.
-class FenceAllocator : public AllocatorAdaptor {
+class FenceAllocator : public test::AllocatorAdaptor {
  public:
-  FenceAllocator() : AllocatorAdaptor(host_allocator()) {}
+  FenceAllocator() : test::AllocatorAdaptor(host_allocator()) {}
   static constexpr std::size_t kFence = 1 << 20;
   void* allocate(std::int64_t bytes) override {
-    void* memory = AllocatorAdaptor::allocate(bytes + static_cast<std::int64_t>(kFence));
+    void* memory = test::AllocatorAdaptor::allocate(bytes + static_cast<std::int64_t>(kFence));
     std::memset(fence(memory, bytes), 0xA5, kFence);
     return memory;
   }
   void deallocate(void* memory, std::int64_t bytes) noexcept override {
     const unsigned char* f = fence(memory, bytes);
     broken += std::any_of(f, f + kFence, [](unsigned char c) { return c != 0xA5; });
-    AllocatorAdaptor::deallocate(memory, bytes);
+    test::AllocatorAdaptor::deallocate(memory, bytes);
   }
   int broken = 0;
 

@@ -10,6 +10,7 @@
 
 #include "tests/models/inference/plan_fixture.h"
 #include "tests/support/allocations.h"
+#include "tests/support/allocators.h"
 
 namespace msd {
 namespace {
@@ -45,7 +46,7 @@ TEST_P(PlanTest, ThreadsDoNotChangeTheBits) {
 TEST_P(PlanTest, ReadsNoMemoryNobodyWrote) {
   const std::vector<Bytes> expected = run(runtime_, Plan(runtime_, network_), images_);
   SystemAllocator system;
-  PoisonAllocator poison(system);
+  test::PoisonAllocator poison(system);
   Runtime poisoned;
   poisoned.set_allocator(poison);
   EXPECT_TRUE(run(poisoned, Plan(poisoned, network_), images_) == expected);
@@ -54,7 +55,7 @@ TEST_P(PlanTest, ReadsNoMemoryNobodyWrote) {
 
 TEST_P(PlanTest, RunningAStageAllocatesNothing) {
   SystemAllocator system;
-  StatisticsAllocator statistics(system);
+  test::StatisticsAllocator statistics(system);
   Runtime runtime(2);
   runtime.set_allocator(statistics);
   const Plan plan(runtime, network_);

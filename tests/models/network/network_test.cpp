@@ -12,6 +12,7 @@
 #include "engine/files/safetensors.h"
 #include "tests/models/fixtures.h"
 #include "tests/models/naive_network.h"
+#include "tests/support/allocators.h"
 #include "tests/support/tensors.h"
 
 namespace msd {
@@ -101,7 +102,7 @@ TEST_F(NetworkTest, IdsBelongToTheirOperations) {
 }
 
 TEST_F(NetworkTest, StartsAtZeroWithFreshStatistics) {
-  PoisonAllocator poison(allocator_);
+  test::PoisonAllocator poison(allocator_);
   const Network network(preset("cifar10-tiny"), poison);
   for (const auto& [name, tensor] : state_of(network)) {
     const double expected = name.ends_with("running_var") ? 1.0 : 0.0;

@@ -63,7 +63,7 @@ TEST_P(TrainingAnswers, LossAndGradients) {
   EXPECT_TRUE(loss.within(tolerance_.loss));
   loss.record("loss");
 
-  const Tensors actual = test::by_name(network_.parameters().gradients_by_name(""));
+  const Tensors actual = test::gradients_of(network_.parameters());
   const auto expected = fixture_.sampled("grad/");
   std::set<std::string> names, expected_names;
   for (const auto& [name, tensor] : actual) names.insert(name);

@@ -10,6 +10,7 @@
 
 #include "tests/models/networks.h"
 #include "tests/support/allocations.h"
+#include "tests/support/allocators.h"
 #include "tests/support/errors.h"
 
 namespace msd {
@@ -46,7 +47,7 @@ TEST(TrainingGraph, ThreadsDoNotChangeTheBits) {
 
 TEST(TrainingGraph, ReadsNoMemoryNobodyWrote) {
   SystemAllocator system;
-  PoisonAllocator poison(system);
+  test::PoisonAllocator poison(system);
   for (const DType dtype : {DType::f32, DType::f64}) {
     const Tensors state = train_three_steps(1, &poison, dtype);
     EXPECT_TRUE(test::identical(train_three_steps(1, nullptr, dtype), state));
@@ -58,7 +59,7 @@ TEST(TrainingGraph, ReadsNoMemoryNobodyWrote) {
 
 TEST(TrainingGraph, AStepAllocatesNothing) {
   SystemAllocator system;
-  StatisticsAllocator statistics(system);
+  test::StatisticsAllocator statistics(system);
   Runtime runtime(2);
   runtime.set_allocator(statistics);
   const MsdnetConfig& config = preset("cifar10-tiny");
@@ -94,7 +95,7 @@ class TrainingGraphTest : public testing::Test {
     TrainingGraph graph(runtime_, network, batch_.size(), weights);
     test::put_batch(graph, batch_);
     graph.run();
-    return test::by_name(network.parameters().gradients_by_name(""));
+    return test::gradients_of(network.parameters());
   }
 };
 
@@ -144,8 +145,8 @@ TEST_F(TrainingGraphTest, RunsAgainWithNewDataAsIfItWereFresh) {
   once.run();
   EXPECT_EQ(graph.loss(), once.loss());
   EXPECT_TRUE(test::identical(test::state_of(used), test::state_of(fresh)));
-  EXPECT_TRUE(test::identical(test::by_name(used.parameters().gradients_by_name("")),
-                              test::by_name(fresh.parameters().gradients_by_name(""))));
+  EXPECT_TRUE(test::identical(test::gradients_of(used.parameters()),
+                              test::gradients_of(fresh.parameters())));
 }
 
 TEST_F(TrainingGraphTest, GraphsOfTwoSizesShareANetwork) {
@@ -242,11 +243,11 @@ TEST_F(TrainingGraphTest, TakesOneArenaOfTheSizeItTells) {
   Network network(preset("cifar10-tiny"), runtime_.allocator());
   const TrainingGraph graph(runtime_, network, 8, {1.0, 1.0, 1.0});
   SystemAllocator system;
-  LimitAllocator limit(system, graph.arena_bytes());
+  test::LimitAllocator limit(system, graph.arena_bytes());
   Runtime limited;
   limited.set_allocator(limit);
   const TrainingGraph fits(limited, network, 8, {1.0, 1.0, 1.0});
-  LimitAllocator less(system, graph.arena_bytes() - 1);
+  test::LimitAllocator less(system, graph.arena_bytes() - 1);
   limited.set_allocator(less);
   EXPECT_TRUE(throws<OutOfMemory>(
       [&] {

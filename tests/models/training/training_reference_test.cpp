@@ -83,7 +83,7 @@ TEST_P(TrainingReference, LossesLogitsAndGradients) {
   EXPECT_TRUE(values.within(GetParam() == DType::f64 ? 1e-9 : 1e-5));
   values.record("values");
 
-  const Tensors actual = test::by_name(network.parameters().gradients_by_name("grad/"));
+  const Tensors actual = test::gradients_of(network.parameters(), "grad/");
   std::size_t expected = 0;
   for (const auto& [name, tensor] : gradients_) {
     if (!name.starts_with("grad/")) continue;

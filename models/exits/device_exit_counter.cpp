@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "models/exits/exit_counter.h"
+#include "models/exits/device_exit_counter.h"
 
 #include <array>
 
@@ -12,8 +12,8 @@ std::array<std::vector<std::int64_t>*, 4> kinds(ExitCounts& counts) {
 
 }  // namespace
 
-ExitCounter::ExitCounter(Runtime& runtime, std::int64_t exits, std::int64_t classes,
-                         std::int64_t max_batch, DType dtype)
+DeviceExitCounter::DeviceExitCounter(Runtime& runtime, std::int64_t exits, std::int64_t classes,
+                                     std::int64_t max_batch, DType dtype)
     : exits_(exits) {
   probability_sums_ =
       Tensor::empty(runtime.allocator(), {max_batch, classes}, accumulator_of(dtype));
@@ -21,13 +21,13 @@ ExitCounter::ExitCounter(Runtime& runtime, std::int64_t exits, std::int64_t clas
   correct_ = Tensor::zeros(runtime.allocator(), {exits, kKinds}, DType::i64);
 }
 
-CountExitsArgs ExitCounter::call(std::span<const ConstView> logits,
-                                 const std::int32_t* labels) const {
+CountExitsArgs DeviceExitCounter::call(std::span<const ConstView> logits,
+                                       const std::int32_t* labels) const {
   return {logits, labels, probability_sums_.data(), static_cast<double*>(loss_sum_.data()),
           static_cast<std::int64_t*>(correct_.data())};
 }
 
-ExitCounts ExitCounter::counts() const {
+ExitCounts DeviceExitCounter::counts() const {
   ExitCounts counts(exits_);
   counts.samples = samples_;
   const Tensor correct = correct_.to_host();
@@ -41,7 +41,7 @@ ExitCounts ExitCounter::counts() const {
   return counts;
 }
 
-void ExitCounter::set(const ExitCounts& counts) {
+void DeviceExitCounter::set(const ExitCounts& counts) {
   samples_ = counts.samples;
   loss_sum_.write(counts.loss_sum.data(), exits_ * size_bytes(DType::f64));
   ExitCounts copy = counts;

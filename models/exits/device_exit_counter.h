@@ -7,17 +7,17 @@
 
 #include "engine/runtime.h"
 #include "engine/tensor.h"
-#include "models/exits/exit_recorder.h"
+#include "models/exits/exit_counts.h"
 
 namespace msd {
 
 /// Counts what the exits got right where the ops run, batch after batch, without a word to the host
-/// until it asks. Counts what an ExitRecorder counts.
-class ExitCounter {
+/// until it asks. Counts what a HostExitCounter counts.
+class DeviceExitCounter {
  public:
   /// For logits of `dtype` of at most max_batch samples. Borrows runtime. Starts at zero.
-  ExitCounter(Runtime& runtime, std::int64_t exits, std::int64_t classes, std::int64_t max_batch,
-              DType dtype);
+  DeviceExitCounter(Runtime& runtime, std::int64_t exits, std::int64_t classes,
+                    std::int64_t max_batch, DType dtype);
 
   /// A call of the op count_exits, to be made (or replayed) once a batch. logits: one view an exit,
   /// which outlive the call's use; labels: [n] in the runtime's memory.

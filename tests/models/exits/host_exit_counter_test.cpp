@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include "models/exits/exit_recorder.h"
+#include "models/exits/host_exit_counter.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <vector>
 
@@ -53,12 +52,12 @@ Logits random_logits(std::int64_t exits, std::int64_t samples, std::int64_t clas
   return logits;
 }
 
-class RecorderTest : public testing::TestWithParam<DType> {
+class HostExitCounterTest : public testing::TestWithParam<DType> {
  protected:
   /// Feeds samples [first, first + n) of every exit.
-  void feed(ExitRecorder& recorder, const Logits& logits, const std::vector<std::int32_t>& labels,
+  void feed(HostExitCounter& counter, const Logits& logits, const std::vector<std::int32_t>& labels,
             std::int64_t first, std::int64_t n, ExitCounts& counts, ExitRecords* records) {
-    recorder.begin(labels.data() + first, n);
+    counter.begin(labels.data() + first, n);
     for (const auto& exit : logits) {
       const auto classes = static_cast<std::int64_t>(exit[0].size());
       const Tensor t = Tensor::activation(runtime_.allocator(), n, 1, 1, classes, GetParam());
@@ -73,7 +72,7 @@ class RecorderTest : public testing::TestWithParam<DType> {
           }
         }
       }
-      recorder.add(t.view(), counts, records);
+      counter.add(t.view(), counts, records);
     }
   }
 
@@ -82,10 +81,10 @@ class RecorderTest : public testing::TestWithParam<DType> {
   Runtime runtime_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Types, RecorderTest, testing::Values(DType::f32, DType::f64),
+INSTANTIATE_TEST_SUITE_P(Types, HostExitCounterTest, testing::Values(DType::f32, DType::f64),
                          [](const auto& test) { return std::string(name(test.param)); });
 
-TEST_P(RecorderTest, RecordsAndCountsAsANaiveReading) {
+TEST_P(HostExitCounterTest, RecordsAndCountsAsANaiveReading) {
   for (const std::int64_t classes : {2, 4, 5, 6, 17}) {
     SCOPED_TRACE(classes);
     const std::int64_t exits = 3, samples = 23;
@@ -95,11 +94,11 @@ TEST_P(RecorderTest, RecordsAndCountsAsANaiveReading) {
     for (std::int64_t s = 0; s < samples; ++s) {
       labels.push_back(static_cast<std::int32_t>(s * 7 % classes));
     }
-    ExitRecorder recorder(runtime_, exits, classes, 8, GetParam());
+    HostExitCounter counter(runtime_, exits, classes, 8, GetParam());
     ExitCounts counts(exits);
     ExitRecords records;
     for (std::int64_t first = 0; first < samples; first += 8) {
-      feed(recorder, logits, labels, first, std::min<std::int64_t>(8, samples - first), counts,
+      feed(counter, logits, labels, first, std::min<std::int64_t>(8, samples - first), counts,
            &records);
     }
     ASSERT_EQ(records.samples(), samples);
@@ -139,100 +138,41 @@ TEST_P(RecorderTest, RecordsAndCountsAsANaiveReading) {
   }
 }
 
-TEST_P(RecorderTest, CountsWithoutRecords) {
+TEST_P(HostExitCounterTest, CountsWithoutRecords) {
   const Logits logits = random_logits(2, 4, 3, 1);
-  ExitRecorder recorder(runtime_, 2, 3, 4, GetParam());
+  HostExitCounter counter(runtime_, 2, 3, 4, GetParam());
   ExitCounts counts(2);
-  feed(recorder, logits, {0, 1, 2, 0}, 0, 4, counts, nullptr);
+  feed(counter, logits, {0, 1, 2, 0}, 0, 4, counts, nullptr);
   EXPECT_EQ(counts.samples, 4);
 }
 
-TEST_P(RecorderTest, LogitsFarApartKeepTheLossFinite) {
+TEST_P(HostExitCounterTest, LogitsFarApartKeepTheLossFinite) {
   // The label's probability underflows; a real loss of thousands, not infinity.
-  ExitRecorder recorder(runtime_, 1, 2, 1, GetParam());
+  HostExitCounter counter(runtime_, 1, 2, 1, GetParam());
   ExitCounts counts(1);
-  feed(recorder, {{{2000.0, -2000.0}}}, {1}, 0, 1, counts, nullptr);
+  feed(counter, {{{2000.0, -2000.0}}}, {1}, 0, 1, counts, nullptr);
   EXPECT_TRUE(std::isfinite(counts.loss_sum[0]));
   EXPECT_GT(counts.loss_sum[0], 80.0);
   EXPECT_EQ(counts.top1[0], 0);
 }
 
-TEST_P(RecorderTest, OrderAndShapesAreChecked) {
-  ExitRecorder recorder(runtime_, 2, 3, 4, GetParam());
+TEST_P(HostExitCounterTest, OrderAndShapesAreChecked) {
+  HostExitCounter counter(runtime_, 2, 3, 4, GetParam());
   ExitCounts counts(2);
   const std::vector<std::int32_t> labels(5, 0);
-  EXPECT_THROW(recorder.begin(labels.data(), 5), ShapeError);
+  EXPECT_THROW(counter.begin(labels.data(), 5), ShapeError);
   const auto add = [&](std::int64_t n, std::int64_t classes) {
     const Tensor t = Tensor::activation(runtime_.allocator(), n, 1, 1, classes, GetParam());
     const FillArgs zero = {t.view(), 0.0};
     fill(runtime_.context(), {&zero, 1});
-    recorder.add(t.view(), counts, nullptr);
+    counter.add(t.view(), counts, nullptr);
   };
-  recorder.begin(labels.data(), 2);
+  counter.begin(labels.data(), 2);
   EXPECT_THROW(add(3, 3), ShapeError);
   EXPECT_THROW(add(2, 4), ShapeError);
   add(2, 3);
   add(2, 3);
   EXPECT_THROW(add(2, 3), ShapeError);  // a third exit of two
-}
-
-TEST(ExitCounts, AverageAndAccuracy) {
-  ExitCounts counts(2);
-  counts.samples = 8;
-  counts.loss_sum = {4.0, 2.0};
-  counts.top1 = {2, 4};
-  counts.top5 = {6, 8};
-  counts.ensemble_top1 = {2, 5};
-  counts.ensemble_top5 = {6, 7};
-  EXPECT_EQ(counts.mean_losses(), (std::vector<double>{0.5, 0.25}));
-  const AnytimeAccuracy a = counts.accuracy();
-  EXPECT_EQ(a.top1, (std::vector<double>{0.25, 0.5}));
-  EXPECT_EQ(a.top5, (std::vector<double>{0.75, 1.0}));
-  EXPECT_EQ(a.ensemble_top1, (std::vector<double>{0.25, 0.625}));
-  EXPECT_EQ(a.ensemble_top5, (std::vector<double>{0.75, 0.875}));
-  const ExitCounts none(2);
-  EXPECT_EQ(none.mean_losses(), (std::vector<double>{0.0, 0.0}));
-  EXPECT_EQ(none.accuracy().top1, (std::vector<double>{0.0, 0.0}));
-}
-
-TEST(ExitCounts, RoundTripThroughJson) {
-  ExitCounts counts(2);
-  counts.samples = 1234567890123;
-  counts.loss_sum = {0.1 + 0.2, 1e-300};
-  counts.top1 = {1, 2};
-  counts.top5 = {3, 4};
-  counts.ensemble_top1 = {5, 6};
-  counts.ensemble_top5 = {7, 8};
-  const std::string text = nlohmann::json(counts).dump();
-  const auto back = nlohmann::json::parse(text).get<ExitCounts>();
-  EXPECT_EQ(back.samples, counts.samples);
-  EXPECT_EQ(back.loss_sum, counts.loss_sum);
-  EXPECT_EQ(back.top1, counts.top1);
-  EXPECT_EQ(back.top5, counts.top5);
-  EXPECT_EQ(back.ensemble_top1, counts.ensemble_top1);
-  EXPECT_EQ(back.ensemble_top5, counts.ensemble_top5);
-}
-
-TEST(Largest, FallingTiesByRisingIndex) {
-  const auto of = [](const std::vector<double>& values, std::int64_t count) {
-    std::vector<std::int32_t> out(static_cast<std::size_t>(count), -7);
-    largest(values.data(), static_cast<std::int64_t>(values.size()), count, out.data());
-    return out;
-  };
-  using Indices = std::vector<std::int32_t>;
-  EXPECT_EQ(of({1, 3, 2}, 2), (Indices{1, 2}));
-  EXPECT_EQ(of({2, 2, 2, 2}, 3), (Indices{0, 1, 2}));
-  EXPECT_EQ(of({1, 5, 5, 0, 5}, 4), (Indices{1, 2, 4, 0}));
-  EXPECT_EQ(of({1, 2}, 5), (Indices{1, 0, -1, -1, -1}));
-  EXPECT_EQ(of({}, 2), (Indices{-1, -1}));
-  for (std::uint64_t seed = 0; seed < 200; ++seed) {
-    RandomStream random(seed, RandomPurpose::test);
-    std::vector<double> values(static_cast<std::size_t>(1 + random.below(20)));
-    for (double& v : values) v = static_cast<double>(random.below(8));
-    auto expected = ranking(values);
-    expected.resize(5, -1);
-    EXPECT_EQ(of(values, 5), expected) << "seed " << seed;
-  }
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "models/exits/exit_counter.h"
+#include "models/exits/device_exit_counter.h"
 
 #include <gtest/gtest.h>
 
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/random.h"
+#include "models/exits/host_exit_counter.h"
 
 namespace msd {
 namespace {
@@ -25,12 +26,12 @@ void expect_same(const ExitCounts& a, const ExitCounts& b) {
   }
 }
 
-// An ExitRecorder's counts are themselves tested against a naive count.
-TEST(ExitCounter, CountsWhatARecorderCounts) {
+// A HostExitCounter's counts are themselves tested against a naive count.
+TEST(DeviceExitCounter, CountsWhatTheHostCounts) {
   for (const DType dtype : {DType::f32, DType::f64}) {
     Runtime runtime(2);
-    ExitRecorder recorder(runtime, kExits, kClasses, kBatch, dtype);
-    ExitCounter counter(runtime, kExits, kClasses, kBatch, dtype);
+    HostExitCounter host(runtime, kExits, kClasses, kBatch, dtype);
+    DeviceExitCounter counter(runtime, kExits, kClasses, kBatch, dtype);
     ExitCounts expected(kExits);
     RandomStream random(3, RandomPurpose::test);
     for (const std::int64_t n : {kBatch, std::int64_t{4}}) {
@@ -40,21 +41,21 @@ TEST(ExitCounter, CountsWhatARecorderCounts) {
       }
       std::vector<Tensor> logits;
       std::vector<ConstView> views;
-      recorder.begin(labels.data(), n);
+      host.begin(labels.data(), n);
       for (std::int64_t exit = 0; exit < kExits; ++exit) {
         logits.push_back(Tensor::activation(runtime.allocator(), n, 1, 1, kClasses, dtype));
         views.push_back(logits.back().view());
         for (std::int64_t i = 0; i < n * views[0].pitch; ++i) {
           store_element(logits.back().data(), dtype, i, random.uniform(-3.0, 3.0));
         }
-        recorder.add(views.back(), expected, nullptr);
+        host.add(views.back(), expected, nullptr);
       }
       const CountExitsArgs args = counter.call(views, labels.data());
       count_exits(runtime.context(), {&args, 1});
       counter.add_samples(n);
       expect_same(counter.counts(), expected);
     }
-    ExitCounter other(runtime, kExits, kClasses, kBatch, dtype);
+    DeviceExitCounter other(runtime, kExits, kClasses, kBatch, dtype);
     other.set(counter.counts());
     expect_same(other.counts(), expected);
   }
