@@ -2,7 +2,7 @@
 // Batch normalisation with ReLU, training forward.
 //   mean, var over rows; y = [relu]((x - mean)*gamma*invstd + beta), invstd = 1/sqrt(var + epsilon)
 // Layout: rows of c channels with a pitch, any element offset; per-channel vectors [c].
-// Statistics: where conv_forward left those of its tiles (statistics_parts.h), these are put
+// Statistics: where conv_forward left those of its tiles (workspace_cuts.h), these are put
 //   together; elsewhere they come from x.
 // Accumulation: parts in double, about the first one's mean. Their means and sums are floats, each
 //   some eps off. x is shifted by the mean of kShiftRows rows spread over the tensor, then summed
@@ -18,7 +18,7 @@
 //   batch 256); see models/network/floor.h.
 //   8 FLOPs an element. Scalar loads, neighbouring threads on neighbouring channels: whether
 //   16-byte ones gain anything is to be measured. Never ran on a GPU yet.
-#include "kernels/contracts/statistics_parts.h"
+#include "kernels/contracts/workspace_cuts.h"
 #include "kernels/cuda/batchnorm.cuh"
 #include "kernels/cuda/device/ops.h"
 #include "kernels/libraries/by_algorithm.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "kernels/contracts/workspace_cuts.h"
 #include "kernels/cpu/convolution/conv_gradient_tile.h"
 #include "kernels/cpu/convolution/conv_limits.h"
 #include "kernels/cpu/convolution/conv_source.h"

@@ -7,7 +7,7 @@
 //   after the other; bf16 fragments come transposed by ldmatrix, floats one by one.
 // Accumulation: float; a split's rows in order (or each of 4 warps every fourth step, then the
 //   warps), splits in 1, 2 or 8 interleaved runs, then those. Factors: as conv_forward.
-// Deterministic: rows are split by the shape alone (weight_gradient_cut.h).
+// Deterministic: rows are split by the shape alone (workspace_cuts.h).
 // Launch: two. Sums of a split: blocks of 128 threads, a tile of 80 or 64 columns x 8, 16 or 32
 //   output channels whose K the warps share, or of 128 x 64 of which each warp has a fourth of the
 //   columns; one launch for up to 8 problems whose tiles are alike; tiles vary faster than splits,
@@ -17,7 +17,7 @@
 //   padding to eights and a pair of groups. Never ran on a GPU yet.
 #include <cstdint>
 
-#include "kernels/contracts/weight_gradient_cut.h"
+#include "kernels/contracts/workspace_cuts.h"
 #include "kernels/cuda/convolution/conv_layout.h"
 #include "kernels/cuda/convolution/tensor_core.cuh"
 #include "kernels/cuda/device/group.cuh"
