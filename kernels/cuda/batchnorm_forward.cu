@@ -166,23 +166,19 @@ Forward<T> problem_of(const BatchNormForwardArgs& args, void* share) {
 }
 
 void handwritten(Context& context, std::span<const BatchNormForwardArgs> group) {
-  for (const auto& args : group) check_dtype("batchnorm_forward", args.x.dtype, ActivationTypes{});
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Forward<T>>(
-        context, group,
-        [](const BatchNormForwardArgs& args) { return args.x.dtype == kDeviceDType<T>; },
-        problem_of<T>,
-        [&](std::span<const Forward<T>> problems) {
-          launch_over(context, moments_kernel<T>, problems, kBatchnormThreads,
-                      [](const Forward<T>& p) { return p.parts ? 0 : p.grid.blocks(); });
-          launch_over(context, merge_parts_kernel<T>, problems, kBatchnormThreads,
-                      [](const Forward<T>& p) { return p.parts ? p.grid.blocks() : 0; });
-          launch_over(context, statistics_kernel<T>, problems, kBatchnormThreads,
-                      [](const Forward<T>& p) { return p.grid.tiles; });
-          launch_over(context, normalise_kernel<T>, problems, kBatchnormThreads,
-                      [](const Forward<T>& p) { return p.pass.grid.blocks(); });
-        });
-  });
+  by_dtype(
+      "batchnorm_forward", ActivationTypes{}, context, group, &BatchNormForwardArgs::x,
+      [&]<typename T>(const auto&... of) { return problem_of<T>(of...); },
+      [&]<typename T>(std::span<const Forward<T>> problems) {
+        launch_over(context, moments_kernel<T>, problems, kBatchnormThreads,
+                    [](const Forward<T>& p) { return p.parts ? 0 : p.grid.blocks(); });
+        launch_over(context, merge_parts_kernel<T>, problems, kBatchnormThreads,
+                    [](const Forward<T>& p) { return p.parts ? p.grid.blocks() : 0; });
+        launch_over(context, statistics_kernel<T>, problems, kBatchnormThreads,
+                    [](const Forward<T>& p) { return p.grid.tiles; });
+        launch_over(context, normalise_kernel<T>, problems, kBatchnormThreads,
+                    [](const Forward<T>& p) { return p.pass.grid.blocks(); });
+      });
 }
 
 }  // namespace

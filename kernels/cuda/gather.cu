@@ -88,19 +88,14 @@ Gather<T> gather_of(const GatherRowsArgs& args, void*) {
 }  // namespace
 
 void gather_rows(Context& context, std::span<const GatherRowsArgs> group) {
-  for (const auto& args : group) check_dtype("gather_rows", args.y.dtype, ActivationTypes{});
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Gather<T>>(
-        context, group,
-        [](const GatherRowsArgs& args) {
-          return args.y.dtype == kDeviceDType<T> && args.y.elems() > 0;
-        },
-        gather_of<T>,
-        [&](std::span<const Gather<T>> problems) {
-          launch_over(context, gather_images_kernel<T>, problems, kThreads,
-                      [](const Gather<T>& p) { return p.images * p.blocks_an_image; });
-        });
-  });
+  by_dtype(
+      "gather_rows", ActivationTypes{}, context, group, &GatherRowsArgs::y,
+      [](const GatherRowsArgs& args) { return args.y.elems() > 0; },
+      [&]<typename T>(const auto&... of) { return gather_of<T>(of...); },
+      [&]<typename T>(std::span<const Gather<T>> problems) {
+        launch_over(context, gather_images_kernel<T>, problems, kThreads,
+                    [](const Gather<T>& p) { return p.images * p.blocks_an_image; });
+      });
 }
 
 }  // namespace msd::cuda

@@ -146,40 +146,34 @@ Step<T> step_of(const SgdArgs& args) {
 }  // namespace
 
 void sgd(Context& context, std::span<const SgdArgs> group) {
-  for (const SgdArgs& args : group) check_dtype("sgd", args.dtype, FloatTypes{});
-  for_each_dtype(FloatTypes{}, [&]<typename T>() {
-    in_batches<Step<T>>(
-        context, group,
-        [](const SgdArgs& args) { return args.dtype == kDeviceDType<T> && args.count > 0; },
-        [](const SgdArgs& args, void*) { return step_of<T>(args); },
-        [&](std::span<const Step<T>> problems) {
-          launch_over(context, sgd_kernel<T>, problems, kThreads,
-                      [](const Step<T>& p) { return ceil_div(p.count, kThreads * kUnits); });
-        });
-  });
+  by_dtype(
+      "sgd", FloatTypes{}, context, group, &SgdArgs::dtype,
+      [](const SgdArgs& args) { return args.count > 0; },
+      [&]<typename T>(const SgdArgs& args, void*) { return step_of<T>(args); },
+      [&]<typename T>(std::span<const Step<T>> problems) {
+        launch_over(context, sgd_kernel<T>, problems, kThreads,
+                    [](const Step<T>& p) { return ceil_div(p.count, kThreads * kUnits); });
+      });
 }
 
 void finite_check(Context& context, std::span<const FiniteCheckArgs> group) {
   constexpr std::int64_t kMostElems = kShareBytes / 8 * kCheckElems;
   for (const FiniteCheckArgs& args : group) {
-    check_dtype("finite_check", args.dtype, FloatTypes{});
     MSD_CHECK(args.count <= kMostElems, "finite_check: ", args.count, " elements, at most ",
               kMostElems);
   }
-  for_each_dtype(FloatTypes{}, [&]<typename T>() {
-    in_batches<Check<T>>(
-        context, group, [](const FiniteCheckArgs& args) { return args.dtype == kDeviceDType<T>; },
-        [](const FiniteCheckArgs& args, void* share) {
-          return Check<T>{static_cast<const T*>(args.data), args.count, args.first_bad,
-                          static_cast<std::int64_t*>(share)};
-        },
-        [&](std::span<const Check<T>> problems) {
-          launch_over(context, first_bad_kernel<T>, problems, kThreads,
-                      [](const Check<T>& p) { return p.blocks(); });
-          launch_over(context, first_of_problem_kernel<T>, problems, kThreads,
-                      [](const Check<T>&) { return 1; });
-        });
-  });
+  by_dtype(
+      "finite_check", FloatTypes{}, context, group, &FiniteCheckArgs::dtype,
+      [&]<typename T>(const FiniteCheckArgs& args, void* share) {
+        return Check<T>{static_cast<const T*>(args.data), args.count, args.first_bad,
+                        static_cast<std::int64_t*>(share)};
+      },
+      [&]<typename T>(std::span<const Check<T>> problems) {
+        launch_over(context, first_bad_kernel<T>, problems, kThreads,
+                    [](const Check<T>& p) { return p.blocks(); });
+        launch_over(context, first_of_problem_kernel<T>, problems, kThreads,
+                    [](const Check<T>&) { return 1; });
+      });
 }
 
 }  // namespace msd::cuda

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/convolution/conv_layout.h"
 #include "kernels/libraries/algorithms.h"
 
 namespace msd::cuda {

@@ -32,6 +32,11 @@ Operands operands_of(const LinearBackwardArgs& args);
 /// what lies between its rows.
 std::vector<std::span<std::byte>> written_by(const Problem& problem, const Operands& operands);
 
+/// Writes a convolution's packed weights (f32 or bf16) to `dense` as libraries read them,
+/// [cout][kernel][kernel][cin]; kernels/cuda/convolution/conv_unpack.cu.
+void unpack_weights(const Context& context, const Problem& problem, const void* packed,
+                    void* dense);
+
 /// Runs a problem with another algorithm and returns true, or returns false where the chooser wants
 /// the handwritten one, which `handwritten` runs while it is measured.
 bool run_otherwise(Context& context, const Problem& problem, const Operands& operands,

@@ -18,7 +18,6 @@
 #include <cstdint>
 
 #include "kernels/contracts/workspace_cuts.h"
-#include "kernels/cuda/convolution/conv_layout.h"
 #include "kernels/cuda/convolution/tensor_core.cuh"
 #include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
@@ -28,7 +27,6 @@ namespace msd::cuda {
 namespace {
 
 constexpr const char* kOp = "conv_backward_weight";
-using ConvTypes = DTypes<float, bfloat16>;
 constexpr int kGroup = static_cast<int>(kGroupChannels);
 
 /// Tile kIndex of kWeightGradientTile for factors T. Warps lie kAcross over its groups and kDeep
@@ -418,22 +416,13 @@ void run_all_tiles(const Context& context, std::span<const WeightGradient<T>> pr
 }
 
 void handwritten(Context& context, std::span<const ConvBackwardWeightArgs> group) {
-  for (const ConvBackwardWeightArgs& args : group) check_dtype(kOp, args.x.dtype, ConvTypes{});
-  for_each_dtype(ConvTypes{}, [&]<typename T>() {
-    in_batches<WeightGradient<T>>(
-        context, group,
-        [](const ConvBackwardWeightArgs& args) { return args.x.dtype == kDeviceDType<T>; },
-        problem_of<T>,
-        [&](std::span<const WeightGradient<T>> problems) {
-          if constexpr (std::is_same_v<T, bfloat16>) {
-            run_all_tiles<MathMode::bf16>(context, problems);
-          } else if (context.allow_tf32) {
-            run_all_tiles<MathMode::tf32>(context, problems);
-          } else {
-            run_all_tiles<MathMode::tf32x3>(context, problems);
-          }
-        });
-  });
+  by_dtype(
+      kOp, TensorCoreTypes{}, context, group, &ConvBackwardWeightArgs::x,
+      [&]<typename T>(const auto&... of) { return problem_of<T>(of...); },
+      [&]<typename T>(std::span<const WeightGradient<T>> problems) {
+        with_math_mode<T>(context,
+                          [&]<MathMode kMode>() { run_all_tiles<kMode>(context, problems); });
+      });
   in_batches<SplitSum>(
       context, group, [](const ConvBackwardWeightArgs&) { return true; },
       [](const ConvBackwardWeightArgs& args, void*) {

@@ -6,7 +6,7 @@
 //   part of what is measured. Never ran on a GPU yet.
 #include "kernels/cuda/convolution/packed_weights.cuh"
 #include "kernels/cuda/device/group.cuh"
-#include "kernels/libraries/problem.h"
+#include "kernels/libraries/by_algorithm.h"
 
 namespace msd::cuda {
 namespace {

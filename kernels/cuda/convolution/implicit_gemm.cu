@@ -22,7 +22,6 @@
 #include "kernels/cuda/convolution/implicit_gemm.cuh"
 
 #include "kernels/contracts/workspace_cuts.h"
-#include "kernels/cuda/convolution/conv_layout.h"
 #include "kernels/cuda/convolution/implicit_gemm_slices.cuh"
 #include "kernels/cuda/convolution/tensor_core.cuh"
 #include "kernels/cuda/device/group.cuh"
@@ -296,13 +295,7 @@ void implicit_gemm(const Context& context, std::span<const GemmProblem<T, kPass>
   for (const GemmProblem<T, kPass>& p : problems) {
     narrowed("convolution", std::int64_t{p.target_h} * p.target_w);
   }
-  if constexpr (std::is_same_v<T, bfloat16>) {
-    run_all_tiles<MathMode::bf16>(context, problems);
-  } else if (context.allow_tf32) {
-    run_all_tiles<MathMode::tf32>(context, problems);
-  } else {
-    run_all_tiles<MathMode::tf32x3>(context, problems);
-  }
+  with_math_mode<T>(context, [&]<MathMode kMode>() { run_all_tiles<kMode>(context, problems); });
 }
 template void implicit_gemm(const Context&, std::span<const ForwardGemm>);
 template void implicit_gemm(const Context&, std::span<const ForwardGemmBf16>);

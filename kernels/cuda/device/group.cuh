@@ -4,6 +4,7 @@
 #pragma once
 
 #include <span>
+#include <utility>
 
 #include "kernels/cuda/device/context.h"
 #include "kernels/cuda/device/device_code.cuh"
@@ -98,6 +99,13 @@ template <typename... T>
 struct DTypes {};
 using FloatTypes = DTypes<float, double>;
 using ActivationTypes = DTypes<float, double, bfloat16>;
+using TensorCoreTypes = DTypes<float, bfloat16>;
+
+/// A size for 32-bit arithmetic in a kernel; throws ShapeError naming the op.
+inline int narrowed(const char* op, std::int64_t size) {
+  MSD_CHECK(size >= 0 && size <= 0x7FFFFFFF, op, ": a size of ", size, "; at most 2147483647");
+  return static_cast<int>(size);
+}
 
 /// Throws ShapeError where `dtype` is none of the types.
 template <typename... T>
@@ -109,6 +117,37 @@ void check_dtype(const char* op, DType dtype, DTypes<T...>) {
 template <typename... T, typename Body>
 void for_each_dtype(DTypes<T...>, Body&& body) {
   (body.template operator()<T>(), ...);
+}
+
+inline DType dtype_of(DType dtype) { return dtype; }
+inline DType dtype_of(const ConstView& view) { return view.dtype; }
+
+/// What every op does that comes in several types. `typed`: the member of Args, a view or a dtype,
+/// that says which a problem has; throws ShapeError where that is none of Types. Then for each type
+/// T in turn those of its problems that are wanted(args) are made by
+/// make.template operator()<T>(args, share) and launched by run(std::span<const Problem>); see
+/// in_batches.
+template <typename Types, typename Args, typename Member, typename Wanted, typename Make,
+          typename Run>
+void by_dtype(const char* op, Types types, const Context& context, std::span<const Args> group,
+              Member Args::*typed, Wanted wanted, Make make, Run run) {
+  for (const Args& args : group) check_dtype(op, dtype_of(args.*typed), types);
+  for_each_dtype(types, [&]<typename T>() {
+    const auto make_one = [&](const Args& args, void* share) {
+      return make.template operator()<T>(args, share);
+    };
+    using Problem = decltype(make_one(std::declval<const Args&>(), nullptr));
+    in_batches<Problem>(
+        context, group,
+        [&](const Args& args) { return dtype_of(args.*typed) == kDeviceDType<T> && wanted(args); },
+        make_one, run);
+  });
+}
+template <typename Types, typename Args, typename Member, typename Make, typename Run>
+void by_dtype(const char* op, Types types, const Context& context, std::span<const Args> group,
+              Member Args::*typed, Make make, Run run) {
+  by_dtype(
+      op, types, context, group, typed, [](const Args&) { return true; }, make, run);
 }
 
 /// One rounding, on the emulated device too, so that two kernels agree bit for bit.

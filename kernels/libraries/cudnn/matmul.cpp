@@ -102,7 +102,7 @@ bool is_linear(const Problem& p) {
   return p.op == ChoosableOp::linear_forward || p.op == ChoosableOp::linear_backward;
 }
 
-/// From one row of conv_pack's weights to the next (kernels/cuda/convolution/conv_layout.h).
+/// From one row of conv_pack's weights to the next (kernels/cuda/convolution/packed_weights.cuh).
 std::int64_t packed_pitch(std::int64_t ins, DType dtype) {
   return round_up(ins, dtype == DType::bf16 ? 8 : 4);
 }
