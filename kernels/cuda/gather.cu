@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 // gather_rows: y's image i = x's image index[i]; NaN where index[i] is no image of x.
 // Layout: rows of c channels with a pitch, any element offset. Where all addresses and pitches
-// allow
-//   it, channels are moved 16 bytes at a time; images without gaps are one long row.
+//   allow it, channels are moved 16 bytes at a time; images without gaps are one long row.
 // Exact, deterministic: every element is written once.
 // Launch: one for up to 8 problems, blocks of 256 threads, kUnits vectors a thread; a block has a
 //   part of one image, so that an image's index is read once a block.
 // Bytes: y twice, the index. No FLOPs. Never ran on a GPU yet.
-#include "kernels/cuda/device/numbers.cuh"
+#include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
-#include "kernels/cuda/device/rows.cuh"
 
 namespace msd::cuda {
 namespace {

@@ -7,8 +7,8 @@
 // Launch: blocks of 256 threads, kUnits vectors a thread; one launch for up to 8 problems.
 // Bytes: each operand once (accumulate: y twice). FLOPs: 1 an element for accumulate.
 // Never ran on a GPU yet.
+#include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
-#include "kernels/cuda/device/rows.cuh"
 
 namespace msd::cuda {
 namespace {

@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kThreads)
   const BlockTask task = block_task(table);
   const Step<T>& p = table.problems[task.problem];
   if (p.vectors) {
-    step_block<static_cast<int>(16 / sizeof(T))>(p, task.index);
+    step_block<kVector<T>>(p, task.index);
   } else {
     step_block<1>(p, task.index);
   }
@@ -126,7 +126,6 @@ bool aligned(const void* pointer, std::size_t bytes) {
 
 template <typename T>
 Step<T> step_of(const SgdArgs& args) {
-  constexpr int kVector = static_cast<int>(16 / sizeof(T));
   Step<T> p = {static_cast<T*>(args.weight),
                static_cast<const T*>(args.gradient),
                static_cast<T*>(args.velocity),
@@ -137,9 +136,10 @@ Step<T> step_of(const SgdArgs& args) {
                static_cast<T>(args.weight_decay),
                args.nesterov,
                false};
-  p.vectors = args.count % kVector == 0 && aligned(args.weight, 16) && aligned(args.gradient, 16) &&
-              aligned(args.velocity, 16) && aligned(args.mask, kVector);
-  if (p.vectors) p.count /= kVector;
+  p.vectors = args.count % kVector<T> == 0 && aligned(args.weight, 16) &&
+              aligned(args.gradient, 16) && aligned(args.velocity, 16) &&
+              aligned(args.mask, kVector<T>);
+  if (p.vectors) p.count /= kVector<T>;
   return p;
 }
 
