@@ -16,10 +16,10 @@ class StreamTimes : public cuda::AlgorithmTimes {
   StreamTimes(cuda::Stream& stream, AlgorithmCache cache)
       : stream_(stream), cache_(std::move(cache)) {}
 
-  std::string remembered(const cuda::Problem& problem) override {
+  std::string remembered(const cuda::AlgorithmKey& problem) override {
     return cache_.find(text(problem));
   }
-  void remember(const cuda::Problem& problem, std::string_view algorithm) override {
+  void remember(const cuda::AlgorithmKey& problem, std::string_view algorithm) override {
     cache_.keep(text(problem), algorithm);
   }
   /// The median over launches of a graph of several runs: as in a network, where graphs hide what

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "kernels/contracts/batch_statistics.h"
+#include "kernels/contracts/convolution.h"
 #include "kernels/view.h"
 
 namespace msd {

@@ -3,13 +3,34 @@
 
 #include <algorithm>
 
-#include "kernels/contracts/statistics_parts.h"
-#include "kernels/contracts/weight_gradient_cut.h"
-#include "kernels/cpu/convolution/conv_limits.h"
-#include "kernels/cpu/device/thread_pool.h"
+#include "kernels/contracts/checks.h"
+#include "kernels/contracts/workspace_cuts.h"
 #include "kernels/error.h"
 
 namespace msd {
+namespace {
+
+void check_geometry(const ConvGeometry& g, const ConstView& x, const ConstView& y, const char* op) {
+  MSD_CHECK(g.cin > 0 && g.cout > 0 && g.kernel > 0 && g.stride > 0 && g.padding >= 0, op, ": cin ",
+            g.cin, ", cout ", g.cout, ", kernel ", g.kernel, ", stride ", g.stride, ", padding ",
+            g.padding);
+  MSD_CHECK(g.padding < g.kernel, op, ": padding ", g.padding, " for kernel ", g.kernel);
+  MSD_CHECK(x.c == g.cin && y.c == g.cout && x.n == y.n, op, ": ", x, " to ", y, " with cin ",
+            g.cin, ", cout ", g.cout);
+  MSD_CHECK(x.h + 2 * g.padding >= g.kernel && x.w + 2 * g.padding >= g.kernel, op, ": ", x,
+            " is smaller than the kernel ", g.kernel);
+  MSD_CHECK(y.h == g.out_size(x.h) && y.w == g.out_size(x.w), op, ": ", x, " to ", y,
+            " with kernel ", g.kernel, ", stride ", g.stride, ", padding ", g.padding);
+}
+
+}  // namespace
+
+std::int64_t conv_packed_elems(const ConvGeometry& g, ConvPass pass) {
+  const bool forward = pass == ConvPass::forward;
+  const std::int64_t outs = forward ? g.cout : g.cin, ins = forward ? g.cin : g.cout;
+  // The CPU rounds up what comes out, CUDA what goes in (to 16 bytes).
+  return g.kernel * g.kernel * std::max(round_up(outs, 16) * ins, outs * round_up(ins, 8));
+}
 
 std::int64_t conv_backward_weight_workspace_bytes(const ConvGeometry& geometry, std::int64_t n,
                                                   std::int64_t h, std::int64_t w, DType dtype) {
@@ -26,67 +47,53 @@ std::int64_t batch_statistics_bytes(const ConstView& output) {
   return cuda::StatisticsParts(output.rows(), output.c).count * output.c * kBytes;
 }
 
-namespace cpu {
-
-void require_cpu_dtype(const char* op, DType dtype) {
-  MSD_CHECK(dtype == DType::f32 || dtype == DType::f64, op, ": ", name(dtype),
-            " on the CPU; bf16 is for CUDA, use f32");
+void check_statistics(const BatchStatistics& statistics, const ConstView& output, const char* op) {
+  const std::int64_t need = batch_statistics_bytes(output);
+  MSD_CHECK(statistics.bytes >= need, op, ": statistics of ", statistics.bytes, " bytes, need ",
+            need);
+  MSD_CHECK(statistics.data != nullptr || need == 0, op, ": statistics have no data");
 }
 
-void throw_scratch_too_small(const char* op, const ConstView& source, const ConvGeometry& g,
-                             std::int64_t bytes) {
-  throw ShapeError(message(op, ": one output row of ", source, " with kernel ", g.kernel,
-                           ", stride ", g.stride, ", padding ", g.padding, " needs ", bytes,
-                           " bytes of scratch, a thread has ", ThreadPool::kScratchBytes));
+void ConvPackArgs::check() const {
+  const char* op = "conv_pack";
+  check_pointer(weight, op, "weight");
+  check_pointer(packed, op, "packed");
+  MSD_CHECK(geometry.cin > 0 && geometry.cout > 0 && geometry.kernel > 0, op, ": cin ",
+            geometry.cin, ", cout ", geometry.cout, ", kernel ", geometry.kernel);
 }
 
-std::int64_t weight_gradient_chunks(const ConvGeometry& g, std::int64_t n, std::int64_t h,
-                                    std::int64_t w) {
-  constexpr std::int64_t kMaxChunks = 8;
-  constexpr std::int64_t kMulAdds = std::int64_t{32} << 20;  // worth a chunk of its own
-  constexpr std::int64_t kPixels = 512;  // fewer make adding the chunks up cost too much
-  const std::int64_t pixels = n * g.out_size(h) * g.out_size(w);
-  const std::int64_t wanted = std::min(pixels * g.weight_elems() / kMulAdds, pixels / kPixels);
-  return std::clamp(std::min(wanted, n * g.out_size(h)), std::int64_t{1}, kMaxChunks);
+void ConvForwardArgs::check() const {
+  const char* op = "conv_forward";
+  check_view(x, op, "x");
+  check_view(y, op, "y");
+  check_same_dtype(x, y, op);
+  check_geometry(geometry, x, y, op);
+  check_pointer(packed, op, "packed");
+  check_apart(x, y, op);
+  if (statistics != nullptr) check_statistics(*statistics, y, op);
 }
 
-std::int64_t weight_gradient_partial_elems(const ConvGeometry& g) {
-  std::int64_t dw = 0;
-  for (const std::int64_t runs : {g.kernel, g.kernel * g.kernel}) {
-    const std::int64_t run = g.kernel * g.kernel * g.cin / runs;
-    dw = std::max({dw, runs * g.cout * round_up(run, 16), runs * run * round_up(g.cout, 16)});
-  }
-  return round_up(dw, 16) + round_up(g.cout, 16);
+void ConvBackwardDataArgs::check() const {
+  const char* op = "conv_backward_data";
+  check_view(dy, op, "dy");
+  check_view(dx, op, "dx");
+  check_same_dtype(dx, dy, op);
+  check_geometry(geometry, dx, dy, op);
+  check_pointer(packed, op, "packed");
+  check_apart(dx, dy, op);
 }
 
-}  // namespace cpu
-
-namespace cuda {
-
-WeightGradientCut weight_gradient_cut(const ConvGeometry& g, std::int64_t rows) {
-  constexpr std::int64_t kBlocks = 256;         // of a problem, to fill a GPU
-  constexpr std::int64_t kLeastRows = 256;      // worth a block
-  constexpr std::int64_t kSplitUnit = 64;       // the most rows of a slice
-  constexpr std::int64_t kMostElems = 2 << 20;  // of all splits, where there is more than one
-  WeightGradientCut cut;
-  cut.tile = 0;
-  while (cut.tile < kWeightGradientTiles - 1 && g.cout > kWeightGradientTile[cut.tile].outs) {
-    ++cut.tile;
-  }
-  const WeightGradientTile& tile = kWeightGradientTile[cut.tile];
-  cut.groups = g.kernel * g.kernel * ceil_div(g.cin, kGroupChannels);
-  // Tiles alike in size, of pairs of groups.
-  cut.tile_groups = round_up(ceil_div(cut.groups, ceil_div(cut.groups, tile.groups)), 2);
-  cut.group_tiles = ceil_div(cut.groups, cut.tile_groups);
-  cut.out_tiles = ceil_div(g.cout, tile.outs);
-  cut.partial_elems = g.weight_elems() + g.cout;
-  const std::int64_t wanted =
-      std::min(ceil_div(rows, kLeastRows), ceil_div(kBlocks, cut.group_tiles * cut.out_tiles));
-  const std::int64_t fitting = std::min(wanted, kMostElems / cut.partial_elems);
-  cut.split_rows = round_up(ceil_div(rows, std::max<std::int64_t>(fitting, 1)), kSplitUnit);
-  cut.splits = rows == 0 ? 0 : ceil_div(rows, cut.split_rows);
-  return cut;
+void ConvBackwardWeightArgs::check() const {
+  const char* op = "conv_backward_weight";
+  check_view(x, op, "x");
+  check_view(dy, op, "dy");
+  check_same_dtype(x, dy, op);
+  check_geometry(geometry, x, dy, op);
+  check_pointer(dw, op, "dw");
+  const std::int64_t need = conv_backward_weight_workspace_bytes(geometry, x.n, x.h, x.w, x.dtype);
+  MSD_CHECK(workspace_bytes >= need, op, ": workspace of ", workspace_bytes, " bytes, needs ",
+            need);
+  MSD_CHECK(workspace != nullptr || need == 0, op, ": workspace is null");
 }
 
-}  // namespace cuda
 }  // namespace msd

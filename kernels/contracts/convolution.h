@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include "kernels/contracts/batch_statistics.h"
 #include "kernels/view.h"
 
 namespace msd {
@@ -36,6 +35,22 @@ struct ConvPackArgs {
   DType dtype = DType::f32;
   void check() const;
 };
+
+/// What a convolution can leave of its output for the batch norm that reads it, so that this needs
+/// no pass over its input for mean and variance: moments of parts of the rows, of each channel.
+/// Only CUDA's conv_forward fills it; the CPU's leaves `of` empty, and the batch norm reads its
+/// input. What the parts are and how they lie is private to the backend and the build. Made and
+/// kept by who makes the argument structs of the two ops.
+struct BatchStatistics {
+  void* data = nullptr;    // aligned to 64
+  std::int64_t bytes = 0;  // at least batch_statistics_bytes of the output
+  /// Set by every conv_forward: its output, whose statistics are in `data`; no data where it left
+  /// none.
+  ConstView of = {};
+};
+
+/// Enough for every backend.
+std::int64_t batch_statistics_bytes(const ConstView& output);
 
 /// y = [relu](conv(x, weight) [+ bias]), y overwritten.
 /// x: [n,h,w,cin]; packed: from conv_pack, pass forward; bias: [cout] of accumulator_of(dtype) or

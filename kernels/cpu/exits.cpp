@@ -14,7 +14,7 @@ namespace msd::cpu::MSD_ISA {
 namespace {
 
 constexpr int kTallies = 5;  // an exit's loss, top-1, top-5 and the ensemble's, all as doubles
-constexpr std::int64_t kRowsPerTask = 8;
+constexpr std::int64_t kExitRowsPerTask = 8;
 constexpr std::int64_t kMostTasks = 512;
 
 template <typename T>
@@ -29,7 +29,7 @@ void select(const SelectSurvivorsArgs& args) {
 }
 
 std::int64_t task_rows_of(const CountExitsArgs& args) {
-  return std::max(kRowsPerTask, ceil_div(args.logits[0].n, kMostTasks));
+  return std::max(kExitRowsPerTask, ceil_div(args.logits[0].n, kMostTasks));
 }
 std::int64_t tasks_of(const CountExitsArgs& args) {
   return ceil_div(args.logits[0].n, task_rows_of(args));

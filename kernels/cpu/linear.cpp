@@ -13,7 +13,7 @@
 namespace msd::cpu::MSD_ISA {
 namespace {
 
-constexpr std::int64_t kRowsPerTask = 16;
+constexpr std::int64_t kLinearRowsPerTask = 16;
 constexpr std::int64_t kOutputsPerTask = 32;
 
 /// Lanes summed pairwise, in an order that is the same everywhere.
@@ -127,18 +127,18 @@ void product(const Product<T>& p, std::int64_t begin, std::int64_t end) {
 
 /// Tasks of linear_backward: blocks of outputs for dw and dbias, then blocks of rows for dx.
 std::int64_t weight_tasks(const LinearBackwardArgs& args) {
-  return ceil_div(args.dy.c, kRowsPerTask);
+  return ceil_div(args.dy.c, kLinearRowsPerTask);
 }
 std::int64_t input_tasks(const LinearBackwardArgs& args) {
-  return args.dx.data == nullptr ? 0 : ceil_div(args.x.rows(), kRowsPerTask);
+  return args.dx.data == nullptr ? 0 : ceil_div(args.x.rows(), kLinearRowsPerTask);
 }
 
 template <typename T>
 void backward_task(const LinearBackwardArgs& args, std::int64_t task) {
   const std::int64_t rows = args.x.rows();
   if (task < weight_tasks(args)) {
-    const std::int64_t begin = task * kRowsPerTask;
-    const std::int64_t end = std::min(args.dy.c, begin + kRowsPerTask);
+    const std::int64_t begin = task * kLinearRowsPerTask;
+    const std::int64_t end = std::min(args.dy.c, begin + kLinearRowsPerTask);
     product<T>({.a = args.dy.as<T>(),
                 .a_m = 1,
                 .a_k = args.dy.pitch,
@@ -158,7 +158,7 @@ void backward_task(const LinearBackwardArgs& args, std::int64_t task) {
     }
     return;
   }
-  const std::int64_t begin = (task - weight_tasks(args)) * kRowsPerTask;
+  const std::int64_t begin = (task - weight_tasks(args)) * kLinearRowsPerTask;
   product<T>({.a = args.dy.as<T>(),
               .a_m = args.dy.pitch,
               .a_k = 1,
@@ -170,7 +170,7 @@ void backward_task(const LinearBackwardArgs& args, std::int64_t task) {
               .ms = rows,
               .channels = args.x.c,
               .accumulate = args.accumulate},
-             begin, std::min(rows, begin + kRowsPerTask));
+             begin, std::min(rows, begin + kLinearRowsPerTask));
 }
 
 }  // namespace
@@ -183,13 +183,13 @@ void linear_forward(ThreadPool& pool, std::span<const LinearForwardArgs> group) 
   for_each_task(
       pool, group,
       [&](const LinearForwardArgs& args) {
-        return ceil_div(args.x.rows(), kRowsPerTask) * columns(args);
+        return ceil_div(args.x.rows(), kLinearRowsPerTask) * columns(args);
       },
       [&](const LinearForwardArgs& args, std::int64_t task, int) {
-        const std::int64_t row = task / columns(args) * kRowsPerTask;
+        const std::int64_t row = task / columns(args) * kLinearRowsPerTask;
         const std::int64_t out = task % columns(args) * kOutputsPerTask;
         for_dtype(args.x.dtype, [&]<typename T>() {
-          forward_task<T>(args, row, std::min(args.x.rows(), row + kRowsPerTask), out,
+          forward_task<T>(args, row, std::min(args.x.rows(), row + kLinearRowsPerTask), out,
                           std::min(args.y.c, out + kOutputsPerTask));
         });
       });

@@ -58,7 +58,7 @@ void max_pool_row(const MaxPoolForwardArgs& args, std::int64_t image, std::int64
 }
 
 template <typename T>
-void fill_rows(T* p, std::int64_t pitch, std::int64_t rows, std::int64_t channels, T value) {
+void fill_channels(T* p, std::int64_t pitch, std::int64_t rows, std::int64_t channels, T value) {
   for (std::int64_t row = 0; row < rows; ++row) {
     for (std::int64_t i = 0; i < channels; ++i) p[row * pitch + i] = value;
   }
@@ -75,7 +75,7 @@ void max_unpool(const MaxPoolBackwardArgs& args, std::int64_t image, std::int64_
   const T* from = x.as<T>() + image * x.h * x.w * x.pitch + first;
   const T* upper = args.dy.as<T>() + image * args.dy.h * args.dy.w * args.dy.pitch + first;
   T* to = args.dx.as<T>() + image * x.h * x.w * args.dx.pitch + first;
-  if (!args.accumulate) fill_rows(to, args.dx.pitch, x.h * x.w, channels, T{0});
+  if (!args.accumulate) fill_channels(to, args.dx.pitch, x.h * x.w, channels, T{0});
   for (std::int64_t out_y = 0; out_y < args.dy.h; ++out_y) {
     const Extent ys = inside(out_y * g.stride - g.padding, g.kernel, x.h);
     for (std::int64_t out_x = 0; out_x < args.dy.w; ++out_x, upper += args.dy.pitch) {

@@ -124,21 +124,17 @@ Backward<T> problem_of(const BatchNormBackwardArgs& args, void* share) {
 }
 
 void handwritten(Context& context, std::span<const BatchNormBackwardArgs> group) {
-  for (const auto& args : group) check_dtype("batchnorm_backward", args.x.dtype, ActivationTypes{});
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Backward<T>>(
-        context, group,
-        [](const BatchNormBackwardArgs& args) { return args.x.dtype == kDeviceDType<T>; },
-        problem_of<T>,
-        [&](std::span<const Backward<T>> problems) {
-          launch_over(context, gradient_sums_kernel<T>, problems, kBatchnormThreads,
-                      [](const Backward<T>& p) { return p.sums_grid.blocks(); });
-          launch_over(context, parameter_gradients_kernel<T>, problems, kBatchnormThreads,
-                      [](const Backward<T>& p) { return p.sums_grid.tiles; });
-          launch_over(context, input_gradient_kernel<T>, problems, kBatchnormThreads,
-                      [](const Backward<T>& p) { return p.pointwise_grid.blocks(); });
-        });
-  });
+  by_dtype(
+      "batchnorm_backward", ActivationTypes{}, context, group, &BatchNormBackwardArgs::x,
+      [&]<typename T>(const auto&... of) { return problem_of<T>(of...); },
+      [&]<typename T>(std::span<const Backward<T>> problems) {
+        launch_over(context, gradient_sums_kernel<T>, problems, kBatchnormThreads,
+                    [](const Backward<T>& p) { return p.sums_grid.blocks(); });
+        launch_over(context, parameter_gradients_kernel<T>, problems, kBatchnormThreads,
+                    [](const Backward<T>& p) { return p.sums_grid.tiles; });
+        launch_over(context, input_gradient_kernel<T>, problems, kBatchnormThreads,
+                    [](const Backward<T>& p) { return p.pointwise_grid.blocks(); });
+      });
 }
 
 }  // namespace

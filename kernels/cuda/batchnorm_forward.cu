@@ -2,7 +2,7 @@
 // Batch normalisation with ReLU, training forward.
 //   mean, var over rows; y = [relu]((x - mean)*gamma*invstd + beta), invstd = 1/sqrt(var + epsilon)
 // Layout: rows of c channels with a pitch, any element offset; per-channel vectors [c].
-// Statistics: where conv_forward left those of its tiles (statistics_parts.h), these are put
+// Statistics: where conv_forward left those of its tiles (workspace_cuts.h), these are put
 //   together; elsewhere they come from x.
 // Accumulation: parts in double, about the first one's mean. Their means and sums are floats, each
 //   some eps off. x is shifted by the mean of kShiftRows rows spread over the tensor, then summed
@@ -18,7 +18,7 @@
 //   batch 256); see models/network/floor.h.
 //   8 FLOPs an element. Scalar loads, neighbouring threads on neighbouring channels: whether
 //   16-byte ones gain anything is to be measured. Never ran on a GPU yet.
-#include "kernels/contracts/statistics_parts.h"
+#include "kernels/contracts/workspace_cuts.h"
 #include "kernels/cuda/batchnorm.cuh"
 #include "kernels/cuda/device/ops.h"
 #include "kernels/libraries/by_algorithm.h"
@@ -166,23 +166,19 @@ Forward<T> problem_of(const BatchNormForwardArgs& args, void* share) {
 }
 
 void handwritten(Context& context, std::span<const BatchNormForwardArgs> group) {
-  for (const auto& args : group) check_dtype("batchnorm_forward", args.x.dtype, ActivationTypes{});
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Forward<T>>(
-        context, group,
-        [](const BatchNormForwardArgs& args) { return args.x.dtype == kDeviceDType<T>; },
-        problem_of<T>,
-        [&](std::span<const Forward<T>> problems) {
-          launch_over(context, moments_kernel<T>, problems, kBatchnormThreads,
-                      [](const Forward<T>& p) { return p.parts ? 0 : p.grid.blocks(); });
-          launch_over(context, merge_parts_kernel<T>, problems, kBatchnormThreads,
-                      [](const Forward<T>& p) { return p.parts ? p.grid.blocks() : 0; });
-          launch_over(context, statistics_kernel<T>, problems, kBatchnormThreads,
-                      [](const Forward<T>& p) { return p.grid.tiles; });
-          launch_over(context, normalise_kernel<T>, problems, kBatchnormThreads,
-                      [](const Forward<T>& p) { return p.pass.grid.blocks(); });
-        });
-  });
+  by_dtype(
+      "batchnorm_forward", ActivationTypes{}, context, group, &BatchNormForwardArgs::x,
+      [&]<typename T>(const auto&... of) { return problem_of<T>(of...); },
+      [&]<typename T>(std::span<const Forward<T>> problems) {
+        launch_over(context, moments_kernel<T>, problems, kBatchnormThreads,
+                    [](const Forward<T>& p) { return p.parts ? 0 : p.grid.blocks(); });
+        launch_over(context, merge_parts_kernel<T>, problems, kBatchnormThreads,
+                    [](const Forward<T>& p) { return p.parts ? p.grid.blocks() : 0; });
+        launch_over(context, statistics_kernel<T>, problems, kBatchnormThreads,
+                    [](const Forward<T>& p) { return p.grid.tiles; });
+        launch_over(context, normalise_kernel<T>, problems, kBatchnormThreads,
+                    [](const Forward<T>& p) { return p.pass.grid.blocks(); });
+      });
 }
 
 }  // namespace

@@ -45,18 +45,13 @@ Inference<T> problem_of(const BatchNormInferenceArgs& args, void*) {
 }  // namespace
 
 void batchnorm_inference(Context& context, std::span<const BatchNormInferenceArgs> group) {
-  for (const auto& args : group)
-    check_dtype("batchnorm_inference", args.x.dtype, ActivationTypes{});
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Inference<T>>(
-        context, group,
-        [](const BatchNormInferenceArgs& args) { return args.x.dtype == kDeviceDType<T>; },
-        problem_of<T>,
-        [&](std::span<const Inference<T>> problems) {
-          launch_over(context, normalise_by_running_kernel<T>, problems, kBatchnormThreads,
-                      [](const Inference<T>& p) { return p.pass.grid.blocks(); });
-        });
-  });
+  by_dtype(
+      "batchnorm_inference", ActivationTypes{}, context, group, &BatchNormInferenceArgs::x,
+      [&]<typename T>(const auto&... of) { return problem_of<T>(of...); },
+      [&]<typename T>(std::span<const Inference<T>> problems) {
+        launch_over(context, normalise_by_running_kernel<T>, problems, kBatchnormThreads,
+                    [](const Inference<T>& p) { return p.pass.grid.blocks(); });
+      });
 }
 
 }  // namespace msd::cuda

@@ -211,38 +211,28 @@ Confidence<T> confidence_of(const SoftmaxConfidenceArgs& args, void*) {
 void softmax_cross_entropy(Context& context, std::span<const SoftmaxCrossEntropyArgs> group) {
   constexpr std::int64_t kMostRows = kShareBytes / static_cast<std::int64_t>(sizeof(double));
   for (const SoftmaxCrossEntropyArgs& args : group) {
-    check_dtype("softmax_cross_entropy", args.logits.dtype, ActivationTypes{});
     MSD_CHECK(args.logits.rows() <= kMostRows, "softmax_cross_entropy: ", args.logits.rows(),
               " rows, at most ", kMostRows);
   }
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Loss<T>>(
-        context, group,
-        [](const SoftmaxCrossEntropyArgs& args) { return args.logits.dtype == kDeviceDType<T>; },
-        loss_of<T>,
-        [&](std::span<const Loss<T>> problems) {
-          launch_over(context, cross_entropy_rows_kernel<T>, problems, kRowThreads,
-                      [](const Loss<T>& p) { return ceil_div(p.rows, kRowWarps); });
-          launch_over(context, mean_loss_kernel<T>, problems, kRowThreads,
-                      [](const Loss<T>&) { return 1; });
-        });
-  });
+  by_dtype(
+      "softmax_cross_entropy", ActivationTypes{}, context, group, &SoftmaxCrossEntropyArgs::logits,
+      [&]<typename T>(const auto&... of) { return loss_of<T>(of...); },
+      [&]<typename T>(std::span<const Loss<T>> problems) {
+        launch_over(context, cross_entropy_rows_kernel<T>, problems, kRowThreads,
+                    [](const Loss<T>& p) { return ceil_div(p.rows, kRowWarps); });
+        launch_over(context, mean_loss_kernel<T>, problems, kRowThreads,
+                    [](const Loss<T>&) { return 1; });
+      });
 }
 
 void softmax_confidence(Context& context, std::span<const SoftmaxConfidenceArgs> group) {
-  for (const SoftmaxConfidenceArgs& args : group) {
-    check_dtype("softmax_confidence", args.logits.dtype, ActivationTypes{});
-  }
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Confidence<T>>(
-        context, group,
-        [](const SoftmaxConfidenceArgs& args) { return args.logits.dtype == kDeviceDType<T>; },
-        confidence_of<T>,
-        [&](std::span<const Confidence<T>> problems) {
-          launch_over(context, confidence_rows_kernel<T>, problems, kRowThreads,
-                      [](const Confidence<T>& p) { return ceil_div(p.rows, kRowWarps); });
-        });
-  });
+  by_dtype(
+      "softmax_confidence", ActivationTypes{}, context, group, &SoftmaxConfidenceArgs::logits,
+      [&]<typename T>(const auto&... of) { return confidence_of<T>(of...); },
+      [&]<typename T>(std::span<const Confidence<T>> problems) {
+        launch_over(context, confidence_rows_kernel<T>, problems, kRowThreads,
+                    [](const Confidence<T>& p) { return ceil_div(p.rows, kRowWarps); });
+      });
 }
 
 }  // namespace msd::cuda

@@ -233,17 +233,13 @@ Exits<T> exits_of(const CountExitsArgs& args, std::int64_t first, void* share) {
 }  // namespace
 
 void select_survivors(Context& context, std::span<const SelectSurvivorsArgs> group) {
-  for (const auto& args : group) check_dtype("select_survivors", args.dtype, FloatTypes{});
-  for_each_dtype(FloatTypes{}, [&]<typename T>() {
-    in_batches<Selection<T>>(
-        context, group,
-        [](const SelectSurvivorsArgs& args) { return args.dtype == kDeviceDType<T>; },
-        selection_of<T>,
-        [&](std::span<const Selection<T>> problems) {
-          launch_over(context, ballot_scan_kernel<T>, problems, kScanThreads,
-                      [](const Selection<T>&) { return 1; });
-        });
-  });
+  by_dtype(
+      "select_survivors", FloatTypes{}, context, group, &SelectSurvivorsArgs::dtype,
+      [&]<typename T>(const auto&... of) { return selection_of<T>(of...); },
+      [&]<typename T>(std::span<const Selection<T>> problems) {
+        launch_over(context, ballot_scan_kernel<T>, problems, kScanThreads,
+                    [](const Selection<T>&) { return 1; });
+      });
 }
 
 void count_exits(Context& context, std::span<const CountExitsArgs> group) {

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 // gather_rows: y's image i = x's image index[i]; NaN where index[i] is no image of x.
 // Layout: rows of c channels with a pitch, any element offset. Where all addresses and pitches
-// allow
-//   it, channels are moved 16 bytes at a time; images without gaps are one long row.
+//   allow it, channels are moved 16 bytes at a time; images without gaps are one long row.
 // Exact, deterministic: every element is written once.
 // Launch: one for up to 8 problems, blocks of 256 threads, kUnits vectors a thread; a block has a
 //   part of one image, so that an image's index is read once a block.
 // Bytes: y twice, the index. No FLOPs. Never ran on a GPU yet.
-#include "kernels/cuda/device/numbers.cuh"
+#include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
-#include "kernels/cuda/device/rows.cuh"
 
 namespace msd::cuda {
 namespace {
@@ -88,19 +86,14 @@ Gather<T> gather_of(const GatherRowsArgs& args, void*) {
 }  // namespace
 
 void gather_rows(Context& context, std::span<const GatherRowsArgs> group) {
-  for (const auto& args : group) check_dtype("gather_rows", args.y.dtype, ActivationTypes{});
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Gather<T>>(
-        context, group,
-        [](const GatherRowsArgs& args) {
-          return args.y.dtype == kDeviceDType<T> && args.y.elems() > 0;
-        },
-        gather_of<T>,
-        [&](std::span<const Gather<T>> problems) {
-          launch_over(context, gather_images_kernel<T>, problems, kThreads,
-                      [](const Gather<T>& p) { return p.images * p.blocks_an_image; });
-        });
-  });
+  by_dtype(
+      "gather_rows", ActivationTypes{}, context, group, &GatherRowsArgs::y,
+      [](const GatherRowsArgs& args) { return args.y.elems() > 0; },
+      [&]<typename T>(const auto&... of) { return gather_of<T>(of...); },
+      [&]<typename T>(std::span<const Gather<T>> problems) {
+        launch_over(context, gather_images_kernel<T>, problems, kThreads,
+                    [](const Gather<T>& p) { return p.images * p.blocks_an_image; });
+      });
 }
 
 }  // namespace msd::cuda

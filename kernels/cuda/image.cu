@@ -8,8 +8,8 @@
 // Deterministic and batch-invariant: every element is written once.
 // Launch: one for up to 8 problems, blocks of 256 threads, a thread a pixel.
 // Bytes: a pixel's c bytes read, c elements written. 2 FLOPs an element. Never ran on a GPU yet.
+#include "kernels/cuda/device/elements.cuh"
 #include "kernels/cuda/device/group.cuh"
-#include "kernels/cuda/device/numbers.cuh"
 #include "kernels/cuda/device/ops.h"
 #include "kernels/error.h"
 
@@ -85,19 +85,14 @@ Conversion<T> conversion_of(const ImageToFloatArgs& args, void*) {
 }  // namespace
 
 void image_to_float(Context& context, std::span<const ImageToFloatArgs> group) {
-  for (const auto& args : group) check_dtype("image_to_float", args.y.dtype, ActivationTypes{});
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Conversion<T>>(
-        context, group,
-        [](const ImageToFloatArgs& args) {
-          return args.y.dtype == kDeviceDType<T> && args.y.elems() > 0;
-        },
-        conversion_of<T>,
-        [&](std::span<const Conversion<T>> problems) {
-          launch_over(context, crop_kernel<T>, problems, kThreads,
-                      [](const Conversion<T>& p) { return ceil_div(p.pixels, kThreads); });
-        });
-  });
+  by_dtype(
+      "image_to_float", ActivationTypes{}, context, group, &ImageToFloatArgs::y,
+      [](const ImageToFloatArgs& args) { return args.y.elems() > 0; },
+      [&]<typename T>(const auto&... of) { return conversion_of<T>(of...); },
+      [&]<typename T>(std::span<const Conversion<T>> problems) {
+        launch_over(context, crop_kernel<T>, problems, kThreads,
+                    [](const Conversion<T>& p) { return ceil_div(p.pixels, kThreads); });
+      });
 }
 
 }  // namespace msd::cuda

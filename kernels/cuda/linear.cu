@@ -212,34 +212,25 @@ Backward<T> backward_of(const LinearBackwardArgs& args, void*) {
 }
 
 void handwritten_forward(Context& context, std::span<const LinearForwardArgs> group) {
-  for (const auto& args : group) check_dtype("linear_forward", args.x.dtype, ActivationTypes{});
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Forward<T>>(
-        context, group,
-        [](const LinearForwardArgs& args) {
-          return args.x.dtype == kDeviceDType<T> && args.y.elems() > 0;
-        },
-        forward_of<T>,
-        [&](std::span<const Forward<T>> problems) {
-          launch_over(context, dot_tile_kernel<T>, problems, kThreads, [](const Forward<T>& p) {
-            return ceil_div(ceil_div(p.rows, kTile) * p.tiles, kWarps);
-          });
+  by_dtype(
+      "linear_forward", ActivationTypes{}, context, group, &LinearForwardArgs::x,
+      [](const LinearForwardArgs& args) { return args.y.elems() > 0; },
+      [&]<typename T>(const auto&... of) { return forward_of<T>(of...); },
+      [&]<typename T>(std::span<const Forward<T>> problems) {
+        launch_over(context, dot_tile_kernel<T>, problems, kThreads, [](const Forward<T>& p) {
+          return ceil_div(ceil_div(p.rows, kTile) * p.tiles, kWarps);
         });
-  });
+      });
 }
 
 void handwritten_backward(Context& context, std::span<const LinearBackwardArgs> group) {
-  for (const auto& args : group) check_dtype("linear_backward", args.x.dtype, ActivationTypes{});
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Backward<T>>(
-        context, group,
-        [](const LinearBackwardArgs& args) { return args.x.dtype == kDeviceDType<T>; },
-        backward_of<T>,
-        [&](std::span<const Backward<T>> problems) {
-          launch_over(context, gradient_tile_kernel<T>, problems, kThreads,
-                      [](const Backward<T>& p) { return p.weight_blocks() + p.input_blocks(); });
-        });
-  });
+  by_dtype(
+      "linear_backward", ActivationTypes{}, context, group, &LinearBackwardArgs::x,
+      [&]<typename T>(const auto&... of) { return backward_of<T>(of...); },
+      [&]<typename T>(std::span<const Backward<T>> problems) {
+        launch_over(context, gradient_tile_kernel<T>, problems, kThreads,
+                    [](const Backward<T>& p) { return p.weight_blocks() + p.input_blocks(); });
+      });
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 // Launch: blocks of 256 threads, kUnits vectors a thread; one launch for up to 8 problems.
 // Bytes: each operand once (accumulate: y twice). FLOPs: 1 an element for accumulate.
 // Never ran on a GPU yet.
+#include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
-#include "kernels/cuda/device/rows.cuh"
 
 namespace msd::cuda {
 namespace {
@@ -96,17 +96,14 @@ Rows<T> problem_of(const Args& args) {
 
 template <Move kMove, typename Args>
 void move(const char* op, const Context& context, std::span<const Args> group) {
-  for (const Args& args : group) check_dtype(op, args.y.dtype, ActivationTypes{});
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Rows<T>>(
-        context, group,
-        [](const Args& args) { return args.y.dtype == kDeviceDType<T> && args.y.elems() > 0; },
-        [](const Args& args, void*) { return problem_of<T>(args); },
-        [&](std::span<const Rows<T>> problems) {
-          launch_over(context, move_rows_kernel<kMove, T>, problems, kThreads,
-                      [](const Rows<T>& p) { return ceil_div(p.rows * p.channels, kBlockUnits); });
-        });
-  });
+  by_dtype(
+      op, ActivationTypes{}, context, group, &Args::y,
+      [](const Args& args) { return args.y.elems() > 0; },
+      [&]<typename T>(const Args& args, void*) { return problem_of<T>(args); },
+      [&]<typename T>(std::span<const Rows<T>> problems) {
+        launch_over(context, move_rows_kernel<kMove, T>, problems, kThreads,
+                    [](const Rows<T>& p) { return ceil_div(p.rows * p.channels, kBlockUnits); });
+      });
 }
 
 }  // namespace

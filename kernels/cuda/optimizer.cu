@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kThreads)
   const BlockTask task = block_task(table);
   const Step<T>& p = table.problems[task.problem];
   if (p.vectors) {
-    step_block<static_cast<int>(16 / sizeof(T))>(p, task.index);
+    step_block<kVector<T>>(p, task.index);
   } else {
     step_block<1>(p, task.index);
   }
@@ -126,7 +126,6 @@ bool aligned(const void* pointer, std::size_t bytes) {
 
 template <typename T>
 Step<T> step_of(const SgdArgs& args) {
-  constexpr int kVector = static_cast<int>(16 / sizeof(T));
   Step<T> p = {static_cast<T*>(args.weight),
                static_cast<const T*>(args.gradient),
                static_cast<T*>(args.velocity),
@@ -137,49 +136,44 @@ Step<T> step_of(const SgdArgs& args) {
                static_cast<T>(args.weight_decay),
                args.nesterov,
                false};
-  p.vectors = args.count % kVector == 0 && aligned(args.weight, 16) && aligned(args.gradient, 16) &&
-              aligned(args.velocity, 16) && aligned(args.mask, kVector);
-  if (p.vectors) p.count /= kVector;
+  p.vectors = args.count % kVector<T> == 0 && aligned(args.weight, 16) &&
+              aligned(args.gradient, 16) && aligned(args.velocity, 16) &&
+              aligned(args.mask, kVector<T>);
+  if (p.vectors) p.count /= kVector<T>;
   return p;
 }
 
 }  // namespace
 
 void sgd(Context& context, std::span<const SgdArgs> group) {
-  for (const SgdArgs& args : group) check_dtype("sgd", args.dtype, FloatTypes{});
-  for_each_dtype(FloatTypes{}, [&]<typename T>() {
-    in_batches<Step<T>>(
-        context, group,
-        [](const SgdArgs& args) { return args.dtype == kDeviceDType<T> && args.count > 0; },
-        [](const SgdArgs& args, void*) { return step_of<T>(args); },
-        [&](std::span<const Step<T>> problems) {
-          launch_over(context, sgd_kernel<T>, problems, kThreads,
-                      [](const Step<T>& p) { return ceil_div(p.count, kThreads * kUnits); });
-        });
-  });
+  by_dtype(
+      "sgd", FloatTypes{}, context, group, &SgdArgs::dtype,
+      [](const SgdArgs& args) { return args.count > 0; },
+      [&]<typename T>(const SgdArgs& args, void*) { return step_of<T>(args); },
+      [&]<typename T>(std::span<const Step<T>> problems) {
+        launch_over(context, sgd_kernel<T>, problems, kThreads,
+                    [](const Step<T>& p) { return ceil_div(p.count, kThreads * kUnits); });
+      });
 }
 
 void finite_check(Context& context, std::span<const FiniteCheckArgs> group) {
   constexpr std::int64_t kMostElems = kShareBytes / 8 * kCheckElems;
   for (const FiniteCheckArgs& args : group) {
-    check_dtype("finite_check", args.dtype, FloatTypes{});
     MSD_CHECK(args.count <= kMostElems, "finite_check: ", args.count, " elements, at most ",
               kMostElems);
   }
-  for_each_dtype(FloatTypes{}, [&]<typename T>() {
-    in_batches<Check<T>>(
-        context, group, [](const FiniteCheckArgs& args) { return args.dtype == kDeviceDType<T>; },
-        [](const FiniteCheckArgs& args, void* share) {
-          return Check<T>{static_cast<const T*>(args.data), args.count, args.first_bad,
-                          static_cast<std::int64_t*>(share)};
-        },
-        [&](std::span<const Check<T>> problems) {
-          launch_over(context, first_bad_kernel<T>, problems, kThreads,
-                      [](const Check<T>& p) { return p.blocks(); });
-          launch_over(context, first_of_problem_kernel<T>, problems, kThreads,
-                      [](const Check<T>&) { return 1; });
-        });
-  });
+  by_dtype(
+      "finite_check", FloatTypes{}, context, group, &FiniteCheckArgs::dtype,
+      [&]<typename T>(const FiniteCheckArgs& args, void* share) {
+        return Check<T>{static_cast<const T*>(args.data), args.count, args.first_bad,
+                        static_cast<std::int64_t*>(share)};
+      },
+      [&]<typename T>(std::span<const Check<T>> problems) {
+        launch_over(context, first_bad_kernel<T>, problems, kThreads,
+                    [](const Check<T>& p) { return p.blocks(); });
+        launch_over(context, first_of_problem_kernel<T>, problems, kThreads,
+                    [](const Check<T>&) { return 1; });
+      });
 }
 
 }  // namespace msd::cuda

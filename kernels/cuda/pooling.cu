@@ -12,9 +12,8 @@
 // Launch: one for up to 8 problems, blocks of 256 threads over the outputs.
 // Bytes: each operand once, windows that overlap from L1. FLOPs: kernel^2 an output; max_pool_
 //   backward (kernel/stride)^2 windows of kernel^2 an element. Never ran on a GPU yet.
-#include "kernels/cuda/device/numbers.cuh"
+#include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
-#include "kernels/cuda/device/rows.cuh"
 #include "kernels/error.h"
 
 namespace msd::cuda {
@@ -247,41 +246,32 @@ Pool<T> problem_of(const AvgPoolBackwardArgs& args) {
   return with_windows(p, args.kernel_h, args.kernel_w);
 }
 
-/// out(args): what the op writes.
-template <Pooling kPooling, typename Args, typename Out>
-void pool(const char* op, const Context& context, std::span<const Args> group, Out out) {
-  for (const Args& args : group) check_dtype(op, out(args).dtype, ActivationTypes{});
-  for_each_dtype(ActivationTypes{}, [&]<typename T>() {
-    in_batches<Pool<T>>(
-        context, group,
-        [&](const Args& args) {
-          return out(args).dtype == kDeviceDType<T> && out(args).elems() > 0;
-        },
-        [](const Args& args, void*) { return problem_of<T>(args); },
-        [&](std::span<const Pool<T>> problems) {
-          launch_over(context, pool_kernel<kPooling, T>, problems, kThreads,
-                      [](const Pool<T>& p) { return ceil_div(p.units, kThreads); });
-        });
-  });
+/// out: what the op writes.
+template <Pooling kPooling, typename Args>
+void pool(const char* op, const Context& context, std::span<const Args> group, View Args::*out) {
+  by_dtype(
+      op, ActivationTypes{}, context, group, out,
+      [&](const Args& args) { return (args.*out).elems() > 0; },
+      [&]<typename T>(const Args& args, void*) { return problem_of<T>(args); },
+      [&]<typename T>(std::span<const Pool<T>> problems) {
+        launch_over(context, pool_kernel<kPooling, T>, problems, kThreads,
+                    [](const Pool<T>& p) { return ceil_div(p.units, kThreads); });
+      });
 }
 
 }  // namespace
 
 void max_pool_forward(Context& context, std::span<const MaxPoolForwardArgs> group) {
-  pool<Pooling::max_forward>("max_pool_forward", context, group,
-                             [](const MaxPoolForwardArgs& args) { return args.y; });
+  pool<Pooling::max_forward>("max_pool_forward", context, group, &MaxPoolForwardArgs::y);
 }
 void max_pool_backward(Context& context, std::span<const MaxPoolBackwardArgs> group) {
-  pool<Pooling::max_backward>("max_pool_backward", context, group,
-                              [](const MaxPoolBackwardArgs& args) { return args.dx; });
+  pool<Pooling::max_backward>("max_pool_backward", context, group, &MaxPoolBackwardArgs::dx);
 }
 void avg_pool_forward(Context& context, std::span<const AvgPoolForwardArgs> group) {
-  pool<Pooling::avg_forward>("avg_pool_forward", context, group,
-                             [](const AvgPoolForwardArgs& args) { return args.y; });
+  pool<Pooling::avg_forward>("avg_pool_forward", context, group, &AvgPoolForwardArgs::y);
 }
 void avg_pool_backward(Context& context, std::span<const AvgPoolBackwardArgs> group) {
-  pool<Pooling::avg_backward>("avg_pool_backward", context, group,
-                              [](const AvgPoolBackwardArgs& args) { return args.dx; });
+  pool<Pooling::avg_backward>("avg_pool_backward", context, group, &AvgPoolBackwardArgs::dx);
 }
 
 }  // namespace msd::cuda

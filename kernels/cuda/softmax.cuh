@@ -5,8 +5,8 @@
 // butterfly. A row's bits depend on nothing but the row.
 #pragma once
 
+#include "kernels/cuda/device/elements.cuh"
 #include "kernels/cuda/device/group.cuh"
-#include "kernels/cuda/device/numbers.cuh"
 
 namespace msd::cuda {
 

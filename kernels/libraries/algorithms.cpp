@@ -43,7 +43,7 @@ bool keeps_promises(const Candidate& candidate) {
 
 std::string_view name(ChoosableOp op) { return kOpNames[static_cast<std::size_t>(op)]; }
 
-std::string text(const Problem& p) {
+std::string text(const AlgorithmKey& p) {
   const auto layout = [](const OperandLayout& l) {
     return message(l.pitch, "@", l.alignment_bytes);
   };
@@ -114,27 +114,27 @@ AlgorithmPolicy parse_algorithm_policy(std::string_view text) {
 // Handwritten throughout: it fuses what MSDNet needs (slices, prefixes, ReLU, one launch for a
 // scale's branches), and no measurement says yet where a library would win. A rule that sends some
 // shapes elsewhere belongs here, with its measurement beside it.
-std::string_view default_algorithm(const Problem&) { return kHandwritten; }
+std::string_view default_algorithm(const AlgorithmKey&) { return kHandwritten; }
 
-std::optional<const Candidate*> AlgorithmChooser::known(const Problem& problem) const {
-  const auto found = chosen_.find(problem);
+std::optional<const Candidate*> AlgorithmChooser::known(const AlgorithmKey& key) const {
+  const auto found = chosen_.find(key);
   if (found == chosen_.end()) return std::nullopt;
   return found->second.candidate;
 }
 
-std::vector<const Candidate*> AlgorithmChooser::offered(const Problem& problem,
+std::vector<const Candidate*> AlgorithmChooser::offered(const AlgorithmKey& key,
                                                         std::string_view wanted,
                                                         std::string& why_not) {
   std::vector<const Candidate*> candidates;
   if (plugin_ == nullptr || wanted == kHandwritten) return candidates;
   for (const Candidate& candidate : plugin_->candidates()) {
-    if (candidate.op != problem.op) continue;
+    if (candidate.op != key.op) continue;
     if (!wanted.empty() && candidate.algorithm != wanted) continue;
     if (policy_.mode == AlgorithmPolicy::Mode::deterministic && !keeps_promises(candidate)) {
       continue;
     }
     std::string reason;
-    if (plugin_->prepare(candidate, problem, reason)) {
+    if (plugin_->prepare(candidate, key, reason)) {
       candidates.push_back(&candidate);
     } else {
       why_not += message(why_not.empty() ? "" : "; ", candidate.algorithm, ": ", reason);
@@ -143,11 +143,11 @@ std::vector<const Candidate*> AlgorithmChooser::offered(const Problem& problem,
   return candidates;
 }
 
-const Candidate* AlgorithmChooser::fastest(const Problem& problem,
+const Candidate* AlgorithmChooser::fastest(const AlgorithmKey& key,
                                            const std::vector<const Candidate*>& candidates,
                                            std::span<const std::span<std::byte>> written,
                                            const Run& run, std::string& why_not) {
-  const std::string remembered = times_->remembered(problem);
+  const std::string remembered = times_->remembered(key);
   if (remembered == kHandwritten) return nullptr;
   for (const Candidate* candidate : candidates) {
     if (candidate->algorithm == remembered) return candidate;
@@ -162,48 +162,48 @@ const Candidate* AlgorithmChooser::fastest(const Problem& problem,
       why_not += message(why_not.empty() ? "" : "; ", candidate->algorithm, ": ", error.what());
     }
   }
-  times_->remember(problem, best == nullptr ? kHandwritten : std::string_view(best->algorithm));
+  times_->remember(key, best == nullptr ? kHandwritten : std::string_view(best->algorithm));
   return best;
 }
 
-void AlgorithmChooser::warn_of(const Problem& problem, std::string_view wanted,
+void AlgorithmChooser::warn_of(const AlgorithmKey& key, std::string_view wanted,
                                const std::string& why_not) {
-  if (!warn_ || !warned_.emplace(problem.op, why_not).second) return;
-  warn_(message("--algorithms ", name(problem.op), '=', wanted, ": handwritten for ", text(problem),
+  if (!warn_ || !warned_.emplace(key.op, why_not).second) return;
+  warn_(message("--algorithms ", name(key.op), '=', wanted, ": handwritten for ", text(key),
                 " and maybe others, as ", why_not));
 }
 
-const Candidate* AlgorithmChooser::choose(const Problem& problem, bool capturing,
+const Candidate* AlgorithmChooser::choose(const AlgorithmKey& key, bool capturing,
                                           std::span<const std::span<std::byte>> written,
                                           const Run& run) {
   using Mode = AlgorithmPolicy::Mode;
   std::string_view wanted;  // any
   if (policy_.mode == Mode::fixed) {
-    wanted = policy_.fixed[static_cast<std::size_t>(problem.op)];
+    wanted = policy_.fixed[static_cast<std::size_t>(key.op)];
     if (wanted.empty()) wanted = kHandwritten;
   } else if (policy_.mode != Mode::fastest) {
-    wanted = heuristic_(problem);
+    wanted = heuristic_(key);
   }
   Chosen chosen;
-  const std::vector<const Candidate*> candidates = offered(problem, wanted, chosen.why_not);
+  const std::vector<const Candidate*> candidates = offered(key, wanted, chosen.why_not);
   if (policy_.mode == Mode::fastest && !candidates.empty()) {
     if (capturing) return nullptr;
-    chosen.candidate = fastest(problem, candidates, written, run, chosen.why_not);
+    chosen.candidate = fastest(key, candidates, written, run, chosen.why_not);
   } else if (!candidates.empty()) {
     chosen.candidate = candidates.front();
   } else if (policy_.mode == Mode::fixed && wanted != kHandwritten) {
     if (chosen.why_not.empty()) chosen.why_not = message("no ", wanted, " in the plugin");
-    warn_of(problem, wanted, chosen.why_not);
+    warn_of(key, wanted, chosen.why_not);
   }
   const Candidate* candidate = chosen.candidate;
-  chosen_.emplace(problem, std::move(chosen));
+  chosen_.emplace(key, std::move(chosen));
   return candidate;
 }
 
 std::vector<AlgorithmChooser::Choice> AlgorithmChooser::choices() const {
   std::vector<Choice> all;
-  for (const auto& [problem, chosen] : chosen_) {
-    all.push_back({text(problem),
+  for (const auto& [key, chosen] : chosen_) {
+    all.push_back({text(key),
                    chosen.candidate == nullptr ? std::string(kHandwritten)
                                                : std::string(chosen.candidate->algorithm),
                    chosen.why_not});

@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/libraries/algorithm_key.h"
 #include "kernels/libraries/plugin.h"
-#include "kernels/libraries/problem.h"
 
 namespace msd::cuda {
 
@@ -44,22 +44,22 @@ struct AlgorithmPolicy {
 AlgorithmPolicy parse_algorithm_policy(std::string_view text);
 
 /// The heuristic of `default`, for problems that `deterministic` asks about too.
-std::string_view default_algorithm(const Problem& problem);
+std::string_view default_algorithm(const AlgorithmKey& key);
 
 /// Measures, and remembers what was measured; see engine/algorithm_cache.h.
 class AlgorithmTimes {
  public:
   virtual ~AlgorithmTimes() = default;
   /// The algorithm kept for the problem, or "".
-  virtual std::string remembered(const Problem& problem) = 0;
-  virtual void remember(const Problem& problem, std::string_view algorithm) = 0;
+  virtual std::string remembered(const AlgorithmKey& key) = 0;
+  virtual void remember(const AlgorithmKey& key, std::string_view algorithm) = 0;
   /// Milliseconds one run() takes. Memory that it writes is as before when this returns. Throws
   /// Error where it fails.
   virtual double measure(const std::function<void()>& run,
                          std::span<const std::span<std::byte>> written) = 0;
 };
 
-using Heuristic = std::string_view (*)(const Problem& problem);
+using Heuristic = std::string_view (*)(const AlgorithmKey& key);
 
 /// Serves one context. Borrows plugin (null: handwritten only) and times (for fastest).
 class AlgorithmChooser {
@@ -80,10 +80,10 @@ class AlgorithmChooser {
   using Run = std::function<void(const Candidate*)>;
 
   /// What was chosen before; nothing for a problem not seen yet, null for handwritten.
-  std::optional<const Candidate*> known(const Problem& problem) const;
+  std::optional<const Candidate*> known(const AlgorithmKey& key) const;
   /// Chooses for a problem not seen yet. With `capturing` nothing can be measured: where that would
   /// have to be, it answers handwritten and forgets the problem.
-  const Candidate* choose(const Problem& problem, bool capturing,
+  const Candidate* choose(const AlgorithmKey& key, bool capturing,
                           std::span<const std::span<std::byte>> written, const Run& run);
   /// True where a sequence of ops must be run once before it is captured, to be measured.
   bool wants_run_before_capture() const { return policy_.mode == AlgorithmPolicy::Mode::fastest; }
@@ -103,13 +103,13 @@ class AlgorithmChooser {
     std::string why_not;
   };
   /// Candidates with a plan that the policy allows; of that name, where there is one.
-  std::vector<const Candidate*> offered(const Problem& problem, std::string_view wanted,
+  std::vector<const Candidate*> offered(const AlgorithmKey& key, std::string_view wanted,
                                         std::string& why_not);
-  const Candidate* fastest(const Problem& problem, const std::vector<const Candidate*>& candidates,
+  const Candidate* fastest(const AlgorithmKey& key, const std::vector<const Candidate*>& candidates,
                            std::span<const std::span<std::byte>> written, const Run& run,
                            std::string& why_not);
 
-  void warn_of(const Problem& problem, std::string_view wanted, const std::string& why_not);
+  void warn_of(const AlgorithmKey& key, std::string_view wanted, const std::string& why_not);
 
   AlgorithmPolicy policy_;
   PluginSession* plugin_;
@@ -117,7 +117,7 @@ class AlgorithmChooser {
   Heuristic heuristic_;
   Warn warn_;
   std::set<std::pair<ChoosableOp, std::string>> warned_;
-  std::map<Problem, Chosen> chosen_;
+  std::map<AlgorithmKey, Chosen> chosen_;
 };
 
 }  // namespace msd::cuda

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "kernels/cuda/convolution/conv_layout.h"
 #include "kernels/libraries/algorithms.h"
 
 namespace msd::cuda {
@@ -20,9 +19,9 @@ std::int64_t alignment_of(const void* data) {
 OperandLayout layout_of(const ConstView& view) { return {view.pitch, alignment_of(view.data)}; }
 
 /// `x` and `y`: input and output of the op, or their gradients.
-Problem problem_of_views(ChoosableOp op, const ConstView& x, const ConstView& y,
-                         const Context& context) {
-  Problem p;
+AlgorithmKey key_of_views(ChoosableOp op, const ConstView& x, const ConstView& y,
+                          const Context& context) {
+  AlgorithmKey p;
   p.op = op;
   p.dtype = x.dtype;
   p.n = x.n, p.h = x.h, p.w = x.w;
@@ -33,9 +32,9 @@ Problem problem_of_views(ChoosableOp op, const ConstView& x, const ConstView& y,
   return p;
 }
 
-Problem convolution_of(ChoosableOp op, const ConstView& x, const ConstView& y,
-                       const ConvGeometry& geometry, const Context& context) {
-  Problem p = problem_of_views(op, x, y, context);
+AlgorithmKey convolution_of(ChoosableOp op, const ConstView& x, const ConstView& y,
+                            const ConvGeometry& geometry, const Context& context) {
+  AlgorithmKey p = key_of_views(op, x, y, context);
   p.kernel = geometry.kernel, p.stride = geometry.stride, p.padding = geometry.padding;
   return p;
 }
@@ -47,49 +46,50 @@ std::span<std::byte> bytes_at(void* data, std::int64_t bytes) {
 
 }  // namespace
 
-Problem problem_of_op(const ConvForwardArgs& args, const Context& context) {
-  Problem p = convolution_of(ChoosableOp::conv_forward, args.x, args.y, args.geometry, context);
+AlgorithmKey key_of_op(const ConvForwardArgs& args, const Context& context) {
+  AlgorithmKey p =
+      convolution_of(ChoosableOp::conv_forward, args.x, args.y, args.geometry, context);
   p.bias = args.bias != nullptr;
   p.relu = args.relu;
   p.statistics = args.statistics != nullptr;
   p.weight_alignment_bytes = alignment_of(args.packed);
   return p;
 }
-Problem problem_of_op(const ConvBackwardDataArgs& args, const Context& context) {
-  Problem p =
+AlgorithmKey key_of_op(const ConvBackwardDataArgs& args, const Context& context) {
+  AlgorithmKey p =
       convolution_of(ChoosableOp::conv_backward_data, args.dx, args.dy, args.geometry, context);
   p.accumulate = args.accumulate;
   p.weight_alignment_bytes = alignment_of(args.packed);
   return p;
 }
-Problem problem_of_op(const ConvBackwardWeightArgs& args, const Context& context) {
-  Problem p =
+AlgorithmKey key_of_op(const ConvBackwardWeightArgs& args, const Context& context) {
+  AlgorithmKey p =
       convolution_of(ChoosableOp::conv_backward_weight, args.x, args.dy, args.geometry, context);
   p.bias = args.dbias != nullptr;
   p.weight_alignment_bytes = alignment_of(args.dw);
   return p;
 }
-Problem problem_of_op(const BatchNormForwardArgs& args, const Context& context) {
-  Problem p = problem_of_views(ChoosableOp::batchnorm_forward, args.x, args.y, context);
+AlgorithmKey key_of_op(const BatchNormForwardArgs& args, const Context& context) {
+  AlgorithmKey p = key_of_views(ChoosableOp::batchnorm_forward, args.x, args.y, context);
   p.relu = args.relu;
   p.statistics = args.statistics != nullptr && args.statistics->of.data != nullptr;
   return p;
 }
-Problem problem_of_op(const BatchNormBackwardArgs& args, const Context& context) {
-  Problem p = problem_of_views(ChoosableOp::batchnorm_backward, args.x, args.dy, context);
+AlgorithmKey key_of_op(const BatchNormBackwardArgs& args, const Context& context) {
+  AlgorithmKey p = key_of_views(ChoosableOp::batchnorm_backward, args.x, args.dy, context);
   p.dx = layout_of(args.dx);
   p.relu = args.relu;
   p.overlap = args.dx.data == args.x.data || args.dx.data == args.dy.data;
   return p;
 }
-Problem problem_of_op(const LinearForwardArgs& args, const Context& context) {
-  Problem p = problem_of_views(ChoosableOp::linear_forward, args.x, args.y, context);
+AlgorithmKey key_of_op(const LinearForwardArgs& args, const Context& context) {
+  AlgorithmKey p = key_of_views(ChoosableOp::linear_forward, args.x, args.y, context);
   p.bias = true;
   p.weight_alignment_bytes = alignment_of(args.weight);
   return p;
 }
-Problem problem_of_op(const LinearBackwardArgs& args, const Context& context) {
-  Problem p = problem_of_views(ChoosableOp::linear_backward, args.x, args.dy, context);
+AlgorithmKey key_of_op(const LinearBackwardArgs& args, const Context& context) {
+  AlgorithmKey p = key_of_views(ChoosableOp::linear_backward, args.x, args.dy, context);
   if (args.dx.data != nullptr) p.dx = layout_of(args.dx);
   p.bias = true;
   p.accumulate = args.accumulate;
@@ -141,7 +141,7 @@ Operands operands_of(const LinearBackwardArgs& args) {
           .dbias = args.dbias};
 }
 
-std::vector<std::span<std::byte>> written_by(const Problem& p, const Operands& operands) {
+std::vector<std::span<std::byte>> written_by(const AlgorithmKey& p, const Operands& operands) {
   const std::int64_t elem = size_bytes(p.dtype), sum = size_bytes(accumulator_of(p.dtype));
   const auto rows_bytes = [&](std::int64_t rows, std::int64_t pitch, std::int64_t channels) {
     return rows == 0 ? 0 : ((rows - 1) * pitch + channels) * elem;
@@ -165,7 +165,7 @@ std::vector<std::span<std::byte>> written_by(const Problem& p, const Operands& o
   return written;
 }
 
-bool run_otherwise(Context& context, const Problem& problem, const Operands& operands,
+bool run_otherwise(Context& context, const AlgorithmKey& key, const Operands& operands,
                    const std::function<void()>& handwritten) {
   AlgorithmChooser& chooser = *context.algorithms;
   const auto run = [&](const Candidate* candidate) {
@@ -176,16 +176,15 @@ bool run_otherwise(Context& context, const Problem& problem, const Operands& ope
     Operands ready = operands;
     ready.workspace = context.workspace;
     if (candidate->dense_weight) {
-      unpack_weights(context, problem, operands.weight, context.workspace);
+      unpack_weights(context, key, operands.weight, context.workspace);
       ready.weight = context.workspace;
-      ready.workspace = static_cast<char*>(context.workspace) + dense_weight_bytes(problem);
+      ready.workspace = static_cast<char*>(context.workspace) + dense_weight_bytes(key);
     }
-    chooser.plugin().run(*candidate, problem, ready);
+    chooser.plugin().run(*candidate, key, ready);
   };
-  const std::optional<const Candidate*> known = chooser.known(problem);
+  const std::optional<const Candidate*> known = chooser.known(key);
   const Candidate* candidate =
-      known ? *known
-            : chooser.choose(problem, context.capturing, written_by(problem, operands), run);
+      known ? *known : chooser.choose(key, context.capturing, written_by(key, operands), run);
   if (candidate != nullptr) run(candidate);
   return candidate != nullptr;
 }

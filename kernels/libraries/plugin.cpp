@@ -52,30 +52,30 @@ PluginSession::PluginSession(const PluginTable& table, CUstream_st* stream) : ta
   if (session_ == nullptr) throw CudaError(message(table.libraries, ": ", error));
 }
 
-bool PluginSession::prepare(const Candidate& candidate, const Problem& problem,
+bool PluginSession::prepare(const Candidate& candidate, const AlgorithmKey& key,
                             std::string& why_not) {
-  const std::int64_t taken = candidate.dense_weight ? dense_weight_bytes(problem) : 0;
+  const std::int64_t taken = candidate.dense_weight ? dense_weight_bytes(key) : 0;
   if (taken > kWorkspaceBytes) {
     why_not = message("weights of ", taken, " bytes do not fit the workspace");
     return false;
   }
   char error[kPluginErrorBytes] = "";
-  const std::int64_t bytes = candidate.prepare(session_, &problem, kWorkspaceBytes - taken, error);
+  const std::int64_t bytes = candidate.prepare(session_, &key, kWorkspaceBytes - taken, error);
   if (bytes < 0) why_not = error;
   return bytes >= 0;
 }
 
-void PluginSession::run(const Candidate& candidate, const Problem& problem,
+void PluginSession::run(const Candidate& candidate, const AlgorithmKey& key,
                         const Operands& operands) {
   char error[kPluginErrorBytes] = "";
-  if (candidate.run(session_, &problem, &operands, error) != 0) {
-    throw CudaError(message(name(problem.op), " by ", candidate.algorithm, ": ", error));
+  if (candidate.run(session_, &key, &operands, error) != 0) {
+    throw CudaError(message(name(key.op), " by ", candidate.algorithm, ": ", error));
   }
 }
 
-std::int64_t dense_weight_bytes(const Problem& problem) {
-  const std::int64_t elems = problem.cout * problem.kernel * problem.kernel * problem.cin;
-  return round_up(elems * size_bytes(problem.dtype), 256);
+std::int64_t dense_weight_bytes(const AlgorithmKey& key) {
+  const std::int64_t elems = key.cout * key.kernel * key.kernel * key.cin;
+  return round_up(elems * size_bytes(key.dtype), 256);
 }
 
 }  // namespace msd::cuda

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "kernels/cuda/device/context.h"
-#include "kernels/libraries/problem.h"
+#include "kernels/libraries/algorithm_key.h"
 
 namespace msd::cuda {
 
@@ -23,10 +23,10 @@ struct Candidate {
   bool dense_weight;      // wants `weight` as [cout][kh][kw][cin], not as conv_pack leaves it
   /// Makes a plan for such problems, once, and returns the bytes of workspace it needs, of at most
   /// `most_bytes`; or -1 where there is none, and why.
-  std::int64_t (*prepare)(void* session, const Problem* problem, std::int64_t most_bytes,
+  std::int64_t (*prepare)(void* session, const AlgorithmKey* key, std::int64_t most_bytes,
                           char* error);
   /// Submits a problem whose plan was made to the session's stream. Returns 0, or -1 and why.
-  int (*run)(void* session, const Problem* problem, const Operands* operands, char* error);
+  int (*run)(void* session, const AlgorithmKey* key, const Operands* operands, char* error);
 };
 
 /// What the plugin's one function hands out. Changes with every change of a struct it speaks of.
@@ -67,9 +67,9 @@ class PluginSession {
   }
   std::string libraries() const { return table_.libraries; }
   /// Whether there is a plan that needs at most the workspace; if not, `why_not`.
-  bool prepare(const Candidate& candidate, const Problem& problem, std::string& why_not);
+  bool prepare(const Candidate& candidate, const AlgorithmKey& key, std::string& why_not);
   /// Throws CudaError.
-  void run(const Candidate& candidate, const Problem& problem, const Operands& operands);
+  void run(const Candidate& candidate, const AlgorithmKey& key, const Operands& operands);
 
  private:
   const PluginTable& table_;
@@ -77,6 +77,6 @@ class PluginSession {
 };
 
 /// Bytes of workspace that a problem's weights take as [cout][kh][kw][cin], rounded up to 256.
-std::int64_t dense_weight_bytes(const Problem& problem);
+std::int64_t dense_weight_bytes(const AlgorithmKey& key);
 
 }  // namespace msd::cuda

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/contracts/batch_statistics.h"
+#include "kernels/contracts/convolution.h"
 #include "models/network/cost.h"
 
 namespace msd {

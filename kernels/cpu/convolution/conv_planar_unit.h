@@ -3,7 +3,7 @@
 // rows.
 #pragma once
 
-#include "kernels/cpu/convolution/conv_plan.h"
+#include "kernels/cpu/convolution/conv_cut.h"
 
 #if defined(__AVX512F__)
 
@@ -21,86 +21,87 @@ MSD_INLINE void fetch_next_pixels(const T* first, std::int64_t pixels, std::int6
 
 /// A 1x1 convolution of a run of pixels.
 template <typename T>
-void run_planar_pixels(const Plan& plan, const T* src, T* dst, std::int64_t pixels, T* scratch) {
+void run_planar_pixels(const ConvolutionCut& cut, const T* src, T* dst, std::int64_t pixels,
+                       T* scratch) {
   constexpr std::int64_t kL = kLanes<T>;
-  const int channels = static_cast<int>(plan.dst.c);
+  const int channels = static_cast<int>(cut.dst.c);
   const std::int64_t block = planar_vectors(channels) * kL;
-  const PlanarArgs<T> args{static_cast<const T*>(plan.packed),
+  const PlanarArgs<T> args{static_cast<const T*>(cut.packed),
                            round_up(channels, kL),
-                           static_cast<const T*>(plan.bias),
+                           static_cast<const T*>(cut.bias),
                            1,
                            1,
-                           plan.src.c,
+                           cut.src.c,
                            block,
                            0,
                            1,
                            0,
-                           plan.relu};
+                           cut.relu};
   const auto fetch = [&](const T* first, std::int64_t count) __attribute__((always_inline)) {
-    if (plan.streams) fetch_next_pixels(first, count, plan.dst.pitch);
+    if (cut.streams) fetch_next_pixels(first, count, cut.dst.pitch);
   };
   for (; pixels > 0; pixels -= block) {
     const std::int64_t count = smaller(pixels, block);
-    copy_to_planes(src, plan.src.pitch, count, plan.src.c, scratch, block, plan.streams);
-    const PlanarTarget<T> target{dst, plan.dst.pitch, 0, 0, scratch, 0, 0, 1, 1, count};
-    run_planar(target, args, channels, plan.accumulate, fetch);
-    src += block * plan.src.pitch;
-    dst += block * plan.dst.pitch;
+    copy_to_planes(src, cut.src.pitch, count, cut.src.c, scratch, block, cut.streams);
+    const PlanarTarget<T> target{dst, cut.dst.pitch, 0, 0, scratch, 0, 0, 1, 1, count};
+    run_planar(target, args, channels, cut.accumulate, fetch);
+    src += block * cut.src.pitch;
+    dst += block * cut.dst.pitch;
   }
 }
 
 /// `next`: the unit that this worker will probably run next, or null.
 template <typename T>
-void run_planar_unit(const Plan& plan, const Unit& unit, const Unit* next, T* scratch) {
-  if (plan.direct) {
-    const std::int64_t first = unit.row * plan.src.w;
-    run_planar_pixels(plan, plan.src.as<T>() + first * plan.src.pitch,
-                      plan.dst.as<T>() + first * plan.dst.pitch, unit.rows * plan.src.w, scratch);
+void run_planar_unit(const ConvolutionCut& cut, const Unit& unit, const Unit* next, T* scratch) {
+  if (cut.direct) {
+    const std::int64_t first = unit.row * cut.src.w;
+    run_planar_pixels(cut, cut.src.as<T>() + first * cut.src.pitch,
+                      cut.dst.as<T>() + first * cut.dst.pitch, unit.rows * cut.src.w, scratch);
     return;
   }
-  const std::int64_t step = plan.pass.step(), dst_step = plan.pass.dst_step();
-  const int channels = static_cast<int>(plan.dst.c);
-  const Window window = window_of(plan, unit);
-  copy_planes(scratch, plan.src, window, step);
-  const Planes planes = Planes::of(window, plan.src.c, step);
+  const std::int64_t step = cut.pass.step(), dst_step = cut.pass.dst_step();
+  const int channels = static_cast<int>(cut.dst.c);
+  const Window window = window_of(cut, unit);
+  copy_planes(scratch, cut.src, window, step);
+  const Planes planes = Planes::of(window, cut.src.c, step);
   FetchAhead ahead;
-  if (plan.streams && next != nullptr) {
+  if (cut.streams && next != nullptr) {
     ahead = fetch_ahead<T>(
-        plan, *next,
-        unit.images * unit.rows * plan.dst.w * dst_step / (planar_vectors(channels) * kLanes<T>));
+        cut, *next,
+        unit.images * unit.rows * cut.dst.w * dst_step / (planar_vectors(channels) * kLanes<T>));
   }
   const auto fetch = [&](const T* first, std::int64_t count) __attribute__((always_inline)) {
     ahead.advance();
-    if (plan.streams) fetch_next_pixels(first, count, dst_step * plan.dst.pitch);
+    if (cut.streams) fetch_next_pixels(first, count, dst_step * cut.dst.pitch);
   };
-  const std::int64_t pitch = round_up(plan.dst.c, kLanes<T>);
-  const std::int64_t dst_row = plan.dst.w * plan.dst.pitch;
+  const std::int64_t pitch = round_up(cut.dst.c, kLanes<T>);
+  const std::int64_t dst_row = cut.dst.w * cut.dst.pitch;
   for (std::int64_t ry = 0; ry < dst_step; ++ry) {
-    const AxisClass y = plan.pass.axis(ry, plan.dst.h);
+    const AxisClass y = cut.pass.axis(ry, cut.dst.h);
     const std::int64_t rows = smaller(unit.rows, y.count - unit.row);
     if (rows <= 0) continue;
     for (std::int64_t rx = 0; rx < dst_step; ++rx) {
-      const AxisClass x = plan.pass.axis(rx, plan.dst.w);
-      if (x.count == 0 || (y.taps * x.taps == 0 && plan.accumulate)) continue;
+      const AxisClass x = cut.pass.axis(rx, cut.dst.w);
+      if (x.count == 0 || (y.taps * x.taps == 0 && cut.accumulate)) continue;
       const PlanarArgs<T> args{
-          static_cast<const T*>(plan.packed) + plan.pass.taps_before(y, x) * plan.src.c * pitch,
+          static_cast<const T*>(cut.packed) + cut.pass.taps_before(y, x) * cut.src.c * pitch,
           pitch,
-          static_cast<const T*>(plan.bias),
+          static_cast<const T*>(cut.bias),
           y.taps,
           x.taps,
-          plan.src.c,
+          cut.src.c,
           planes.plane,
           planes.row,
           step,
           planes.phase,
-          plan.relu};
+          cut.relu};
       PlanarTarget<T> target;
-      target.dst = plan.dst.as<T>() +
-                   (unit.image * plan.dst.h + y.first + unit.row * dst_step) * dst_row +
-                   x.first * plan.dst.pitch;
-      target.dst_pixel = dst_step * plan.dst.pitch;
+      target.dst = cut.dst.as<T>() +
+                   (unit.image * cut.dst.h + y.first + unit.row * dst_step) * dst_row +
+                   x.first * cut.dst.pitch;
+      target.dst_pixel = dst_step * cut.dst.pitch;
       target.dst_row = dst_step * dst_row;
-      target.dst_image = plan.dst.h * dst_row;
+      target.dst_image = cut.dst.h * dst_row;
       target.src = scratch + (unit.row * step + y.origin - window.row) * planes.row +
                    (x.origin - window.column);
       target.src_row = step * planes.row;
@@ -108,7 +109,7 @@ void run_planar_unit(const Plan& plan, const Unit& unit, const Unit* next, T* sc
       target.images = unit.images;
       target.rows = rows;
       target.columns = x.count;
-      run_planar(target, args, channels, plan.accumulate, fetch);
+      run_planar(target, args, channels, cut.accumulate, fetch);
     }
   }
 }

@@ -3,7 +3,7 @@
 // pixels in tiles.
 #pragma once
 
-#include "kernels/cpu/convolution/conv_plan.h"
+#include "kernels/cpu/convolution/conv_cut.h"
 
 namespace msd::cpu::MSD_ISA {
 
@@ -94,79 +94,79 @@ void run_block(Walk<T> walk, std::int64_t pixels, const TileArgs<T>& args, int v
 
 /// `next`: the unit that this worker will probably run next, or null.
 template <typename T>
-void run_row_unit(const Plan& plan, const Unit& unit, const Unit* next, T* scratch) {
-  const ChannelBlocks blocks = ChannelBlocks::of<T>(plan.dst.c);
-  const std::int64_t step = plan.pass.step(), dst_step = plan.pass.dst_step();
+void run_row_unit(const ConvolutionCut& cut, const Unit& unit, const Unit* next, T* scratch) {
+  const ChannelBlocks blocks = ChannelBlocks::of<T>(cut.dst.c);
+  const std::int64_t step = cut.pass.step(), dst_step = cut.pass.dst_step();
   Source<T> source;
   std::int64_t src_row = 0, src_column = 0;  // what source.data is
   FetchAhead ahead;
-  if (plan.direct) {
-    const std::int64_t pitch = plan.src.pitch, w = plan.src.w, h = plan.src.h;
-    source = {plan.src.as<T>() + unit.image * h * w * pitch, h * w * pitch, w * pitch, pitch};
+  if (cut.direct) {
+    const std::int64_t pitch = cut.src.pitch, w = cut.src.w, h = cut.src.h;
+    source = {cut.src.as<T>() + unit.image * h * w * pitch, h * w * pitch, w * pitch, pitch};
   } else {
-    const Window window = window_of(plan, unit);
+    const Window window = window_of(cut, unit);
     src_row = window.row;
     src_column = window.column;
-    source = copy_window(scratch, plan.src, window);
-    if (plan.streams && next != nullptr) {
-      const std::int64_t pixels = unit.images * unit.rows * plan.dst.w * dst_step;
+    source = copy_window(scratch, cut.src, window);
+    if (cut.streams && next != nullptr) {
+      const std::int64_t pixels = unit.images * unit.rows * cut.dst.w * dst_step;
       ahead = fetch_ahead<T>(
-          plan, *next,
+          cut, *next,
           (unit.last_block - unit.first_block) * pixels / tile_pixels(blocks.block_vectors(0)));
     }
   }
 
-  const std::int64_t k_lanes = plan.src.c * blocks.vectors * blocks.lanes;
-  const std::int64_t dst_row = plan.dst.w * plan.dst.pitch, dst_image = plan.dst.h * dst_row;
+  const std::int64_t k_lanes = cut.src.c * blocks.vectors * blocks.lanes;
+  const std::int64_t dst_row = cut.dst.w * cut.dst.pitch, dst_image = cut.dst.h * dst_row;
   for (std::int64_t ry = 0; ry < dst_step; ++ry) {
-    const AxisClass y = plan.pass.axis(ry, plan.dst.h);
+    const AxisClass y = cut.pass.axis(ry, cut.dst.h);
     const std::int64_t rows = smaller(unit.rows, y.count - unit.row);
     if (rows <= 0) continue;
     for (std::int64_t rx = 0; rx < dst_step; ++rx) {
-      const AxisClass x = plan.pass.axis(rx, plan.dst.w);
+      const AxisClass x = cut.pass.axis(rx, cut.dst.w);
       if (x.count == 0) continue;
       Walk<T> walk;
       walk.src = source.data + (unit.row * step + y.origin - src_row) * source.row_stride +
                  (x.origin - src_column) * source.pixel_stride;
-      walk.dst = plan.dst.as<T>() + unit.image * dst_image +
-                 (y.first + unit.row * dst_step) * dst_row + x.first * plan.dst.pitch;
+      walk.dst = cut.dst.as<T>() + unit.image * dst_image +
+                 (y.first + unit.row * dst_step) * dst_row + x.first * cut.dst.pitch;
       walk.rows = rows;
       walk.columns = x.count;
       walk.src_pixel = step * source.pixel_stride;
       walk.src_row = step * source.row_stride - x.count * walk.src_pixel;
       walk.src_image = source.image_stride - rows * step * source.row_stride;
-      walk.dst_pixel = dst_step * plan.dst.pitch;
+      walk.dst_pixel = dst_step * cut.dst.pitch;
       walk.dst_row = dst_step * dst_row - x.count * walk.dst_pixel;
       walk.dst_image = dst_image - rows * dst_step * dst_row;
       const std::int64_t pixels = unit.images * rows * x.count;
       if (y.taps * x.taps == 0) {
-        if (!plan.accumulate && unit.first_block == 0) zero_pixels(walk, pixels, plan.dst.c);
+        if (!cut.accumulate && unit.first_block == 0) zero_pixels(walk, pixels, cut.dst.c);
         continue;
       }
-      const T* weights = static_cast<const T*>(plan.packed) + plan.pass.taps_before(y, x) * k_lanes;
+      const T* weights = static_cast<const T*>(cut.packed) + cut.pass.taps_before(y, x) * k_lanes;
       // Where pixels simply follow one another, all blocks of a few before the next few: their rows
       // are then in the first-level cache.
       std::int64_t group = pixels;
-      if (plan.direct && plan.pass.geometry.stride == 1) {
+      if (cut.direct && cut.pass.geometry.stride == 1) {
         const std::int64_t pixel_bytes =
-            (plan.src.c + plan.dst.c) * static_cast<std::int64_t>(sizeof(T));
+            (cut.src.c + cut.dst.c) * static_cast<std::int64_t>(sizeof(T));
         group = larger(kGroupBytes / pixel_bytes / 24, 1) * 24;
       }
       for (std::int64_t first = 0; first < pixels; first += group) {
         for (std::int64_t block = unit.first_block; block < unit.last_block; ++block) {
           const std::int64_t channel = blocks.first_channel(block);
-          const TileArgs<T> args{weights + channel * y.taps * x.taps * plan.src.c,
-                                 plan.bias ? static_cast<const T*>(plan.bias) + channel : nullptr,
+          const TileArgs<T> args{weights + channel * y.taps * x.taps * cut.src.c,
+                                 cut.bias ? static_cast<const T*>(cut.bias) + channel : nullptr,
                                  y.taps,
-                                 x.taps * plan.src.c,
+                                 x.taps * cut.src.c,
                                  source.row_stride,
                                  blocks.tail(block),
-                                 plan.accumulate,
-                                 plan.relu};
+                                 cut.accumulate,
+                                 cut.relu};
           Prefetch prefetch{0, 0};
-          if (plan.streams) {
-            if (plan.direct && block == unit.first_block) prefetch.src_elems = plan.src.c;
-            prefetch.dst_elems = smaller(blocks.first_channel(block + 1), plan.dst.c) - channel;
+          if (cut.streams) {
+            if (cut.direct && block == unit.first_block) prefetch.src_elems = cut.src.c;
+            prefetch.dst_elems = smaller(blocks.first_channel(block + 1), cut.dst.c) - channel;
           }
           Walk<T> block_walk = walk;
           block_walk.src += first * walk.src_pixel;

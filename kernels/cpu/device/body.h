@@ -17,6 +17,10 @@ namespace msd::cpu::MSD_ISA {
 #include "kernels/op_list.inc"
 #undef MSD_OP
 
+// Not std::min and std::max, whose copies would be one for all instruction sets.
+constexpr std::int64_t smaller(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+
 /// Runs `body.template operator()<T>()` with T = float or double.
 template <typename Body>
 inline void for_dtype(DType dtype, Body&& body) {

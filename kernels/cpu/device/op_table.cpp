@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+// The bodies of this instruction set (isa.cpp chooses one). Compiled with them, unlike isa.cpp,
+// which must run on every CPU.
 #include "kernels/cpu/device/op_table.h"
 
 #include "kernels/cpu/device/body.h"

@@ -13,35 +13,18 @@
 //   tile, dx once (read and written with accumulate). FLOPs: 2*rows of dy*cout*taps*cin, three
 //   times as many tensor-core ones for f32. Never ran on a GPU yet.
 #include "kernels/cuda/convolution/implicit_gemm.cuh"
-#include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
 #include "kernels/libraries/by_algorithm.h"
 
 namespace msd::cuda {
 namespace {
 
-constexpr const char* kOp = "conv_backward_data";
-using ConvTypes = DTypes<float, bfloat16>;
-template <typename T>
-using Gemm = GemmProblem<T, ConvPass::backward_data>;
-
-template <typename T>
-Gemm<T> problem_of(const ConvBackwardDataArgs& args, void*) {
-  Gemm<T> p =
-      gemm_problem<T, ConvPass::backward_data>(kOp, args.dy, args.packed, args.dx, args.geometry);
-  p.accumulate = args.accumulate;
-  return p;
-}
-
 void handwritten(Context& context, std::span<const ConvBackwardDataArgs> group) {
-  for (const ConvBackwardDataArgs& args : group) check_dtype(kOp, args.dy.dtype, ConvTypes{});
-  for_each_dtype(ConvTypes{}, [&]<typename T>() {
-    in_batches<Gemm<T>>(
-        context, group,
-        [](const ConvBackwardDataArgs& args) { return args.dy.dtype == kDeviceDType<T>; },
-        problem_of<T>,
-        [&](std::span<const Gemm<T>> problems) { implicit_gemm(context, problems); });
-  });
+  by_implicit_gemm<ConvPass::backward_data>("conv_backward_data", context, group,
+                                            &ConvBackwardDataArgs::dy, &ConvBackwardDataArgs::dx,
+                                            [](const ConvBackwardDataArgs& args, auto& problem) {
+                                              problem.accumulate = args.accumulate;
+                                            });
 }
 
 }  // namespace

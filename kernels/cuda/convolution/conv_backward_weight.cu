@@ -7,7 +7,7 @@
 //   after the other; bf16 fragments come transposed by ldmatrix, floats one by one.
 // Accumulation: float; a split's rows in order (or each of 4 warps every fourth step, then the
 //   warps), splits in 1, 2 or 8 interleaved runs, then those. Factors: as conv_forward.
-// Deterministic: rows are split by the shape alone (weight_gradient_cut.h).
+// Deterministic: rows are split by the shape alone (workspace_cuts.h).
 // Launch: two. Sums of a split: blocks of 128 threads, a tile of 80 or 64 columns x 8, 16 or 32
 //   output channels whose K the warps share, or of 128 x 64 of which each warp has a fourth of the
 //   columns; one launch for up to 8 problems whose tiles are alike; tiles vary faster than splits,
@@ -16,10 +16,11 @@
 //   partial sums. FLOPs: 2*rows*cout*taps*cin, thrice as many tensor-core ones for f32, and
 //   padding to eights and a pair of groups. Never ran on a GPU yet.
 #include <cstdint>
+#include <utility>
 
-#include "kernels/contracts/weight_gradient_cut.h"
-#include "kernels/cuda/convolution/conv_layout.h"
+#include "kernels/contracts/workspace_cuts.h"
 #include "kernels/cuda/convolution/tensor_core.cuh"
+#include "kernels/cuda/convolution/weight_gradient_slices.cuh"
 #include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
 #include "kernels/libraries/by_algorithm.h"
@@ -28,131 +29,6 @@ namespace msd::cuda {
 namespace {
 
 constexpr const char* kOp = "conv_backward_weight";
-using ConvTypes = DTypes<float, bfloat16>;
-constexpr int kGroup = static_cast<int>(kGroupChannels);
-
-/// Tile kIndex of kWeightGradientTile for factors T. Warps lie kAcross over its groups and kDeep
-/// over a slice's rows.
-template <int kIndex, typename T>
-struct GradientTile {
-  static constexpr int kThreads = 128, kWarps = kThreads / kWarpSize, kStages = 3;
-  static constexpr int kOuts = static_cast<int>(kWeightGradientTile[kIndex].outs);
-  static constexpr int kGroups = static_cast<int>(kWeightGradientTile[kIndex].groups);
-  static constexpr int kAcross = kGroups > 10 ? kWarps : 1, kDeep = kWarps / kAcross;
-  static constexpr int kOutTiles = kOuts / kGroup, kPairs = kGroups / 2 / kAcross;  // of a warp
-  static constexpr int kStepRows = 32 / static_cast<int>(sizeof(T));  // of a matrix instruction
-  static constexpr int kSteps = kDeep > 1 ? kDeep : 2, kSliceRows = kSteps * kStepRows;
-  static constexpr int kGroupChunks = kGroup * static_cast<int>(sizeof(T)) / kChunkBytes;
-  /// Chunks from row to row: odd numbers of groups lie in different banks.
-  static constexpr int kColumnPitch = (kGroups | 1) * kGroupChunks;
-  static constexpr int kOutPitch = (kOutTiles | 1) * kGroupChunks;
-  static_assert(kGroups % (2 * kAcross) == 0);
-};
-
-template <typename T>
-struct WeightGradient {
-  const T *x, *dy;
-  float* partials;  // [splits][partial_elems]
-  std::int64_t x_pitch, dy_pitch, rows, partial_elems;
-  int splits, split_rows;
-  int h, w, out_w, out_hw;  // of x; of dy
-  int cin, cout, kernel, stride, padding;
-  int tile, groups, tap_groups, tile_groups, group_tiles, out_tiles;
-  int x_copy_bytes, dy_copy_bytes;  // see copy_bytes_of
-  bool with_bias;
-};
-
-/// 8 input channels of one tap.
-struct Group {
-  template <typename T>
-  MSD_DEVICE Group(const WeightGradient<T>& p, int group)
-      : tap(group / p.tap_groups), channel(group % p.tap_groups * kGroup) {}
-  int tap, channel;  // the first
-};
-
-/// Where a group's columns come from, counted from the pixel under tap 0, 0.
-struct alignas(16) Column {
-  std::int64_t offset;  // elements
-  std::int16_t y, x;
-  std::int32_t channels;  // 0 past the last group
-};
-
-/// A block's tile and its rows.
-template <typename Tile>
-struct TileTask {
-  template <typename T>
-  MSD_DEVICE TileTask(const WeightGradient<T>& p, unsigned index)
-      : split(static_cast<int>(index) / (p.group_tiles * p.out_tiles)),
-        first_group(static_cast<int>(index) % p.group_tiles * p.tile_groups),
-        first_out(static_cast<int>(index) / p.group_tiles % p.out_tiles * Tile::kOuts),
-        first_row(std::int64_t{split} * p.split_rows) {
-    const int groups_left = p.groups - first_group;
-    groups = groups_left < p.tile_groups ? groups_left : p.tile_groups;
-    const std::int64_t rows_left = p.rows - first_row;
-    rows = rows_left < p.split_rows ? static_cast<int>(rows_left) : p.split_rows;
-  }
-  int split, first_group, first_out;
-  std::int64_t first_row;
-  int groups, rows;
-};
-
-/// What one thread brings to a tile: of one row, every kRowThreads-th chunk.
-template <typename T, typename Tile>
-class SliceLoader {
- public:
-  MSD_DEVICE SliceLoader(const WeightGradient<T>& p, const TileTask<Tile>& task,
-                         const Column* columns)
-      : p_(p),
-        columns_(columns),
-        row_(static_cast<int>(threadIdx.x) / kRowThreads),
-        part_(static_cast<int>(threadIdx.x) % kRowThreads),
-        x_chunks_((task.groups + 1) / 2 * 2 * Tile::kGroupChunks),
-        rows_(task.rows),
-        first_out_(task.first_out) {
-    const std::int64_t n = task.first_row / p.out_hw;
-    first_pixel_ = static_cast<int>(task.first_row - n * p.out_hw);
-    image_ = p.x + n * p.h * p.w * p.x_pitch;
-    dy_ = p.dy + task.first_row * p.dy_pitch + first_out_;
-  }
-
-  /// Starts the copies of the next slice.
-  MSD_DEVICE void load(Chunk* x_rows, Chunk* dy_rows) {
-    const int row = next_ + row_;
-    const bool live = row < rows_;
-    const int at = first_pixel_ + row, n = at / p_.out_hw, pixel = at - n * p_.out_hw;
-    const int out_y = pixel / p_.out_w, out_x = pixel - out_y * p_.out_w;
-    const int y = out_y * p_.stride - p_.padding, x = out_x * p_.stride - p_.padding;
-    const std::int64_t under = ((std::int64_t{n} * p_.h + y) * p_.w + x) * p_.x_pitch;
-    for (int chunk = part_; chunk < x_chunks_; chunk += kRowThreads) {
-      const Column column = columns_[chunk / Tile::kGroupChunks];
-      const int channel = chunk % Tile::kGroupChunks * kChunkElems;
-      const int in_y = y + column.y, in_x = x + column.x;
-      const bool inside = live && in_y >= 0 && in_y < p_.h && in_x >= 0 && in_x < p_.w;
-      const int bytes = inside ? chunk_bytes<T>(column.channels - channel) : 0;
-      copy_chunk(x_rows + row_ * Tile::kColumnPitch + chunk,
-                 bytes > 0 ? image_ + (under + column.offset + channel) : p_.x, bytes,
-                 p_.x_copy_bytes);
-    }
-    for (int chunk = part_; chunk < Tile::kOutTiles * Tile::kGroupChunks; chunk += kRowThreads) {
-      const int channel = chunk * kChunkElems;
-      const int bytes = live ? chunk_bytes<T>(p_.cout - first_out_ - channel) : 0;
-      copy_chunk(dy_rows + row_ * Tile::kOutPitch + chunk,
-                 bytes > 0 ? dy_ + row * p_.dy_pitch + channel : p_.dy, bytes, p_.dy_copy_bytes);
-    }
-    next_ += Tile::kSliceRows;
-  }
-
- private:
-  static constexpr int kRowThreads = Tile::kThreads / Tile::kSliceRows;
-  static constexpr int kChunkElems = kChunkBytes / static_cast<int>(sizeof(T));
-
-  const WeightGradient<T>& p_;
-  const Column* columns_;
-  int row_, part_, x_chunks_, rows_, first_out_;
-  int first_pixel_;  // of the split, in image_
-  int next_ = 0;     // row of the split
-  const T *image_, *dy_;
-};
 
 /// One warp's sums over its groups and its part of K.
 template <MathMode kMode, typename Tile>
@@ -402,38 +278,26 @@ void run(const Context& context, std::span<const WeightGradient<T>> problems) {
       [](const WeightGradient<T>& p, void*) { return p; },
       [&](std::span<const WeightGradient<T>> alike) {
         launch_over(context, weight_gradient_kernel<kMode, Tile, T>, alike, Tile::kThreads,
-                    [](const WeightGradient<T>& p) {
-                      return std::int64_t{p.splits} * p.group_tiles * p.out_tiles;
-                    });
+                    [](const WeightGradient<T>& p) { return p.blocks(); });
       });
 }
 
-template <MathMode kMode, typename T>
-void run_all_tiles(const Context& context, std::span<const WeightGradient<T>> problems) {
-  static_assert(kWeightGradientTiles == 4);
-  run<kMode, 0>(context, problems);
-  run<kMode, 1>(context, problems);
-  run<kMode, 2>(context, problems);
-  run<kMode, 3>(context, problems);
+template <MathMode kMode, typename T, int... kIndex>
+void run_tiles(const Context& context, std::span<const WeightGradient<T>> problems,
+               std::integer_sequence<int, kIndex...>) {
+  (run<kMode, kIndex>(context, problems), ...);
 }
 
 void handwritten(Context& context, std::span<const ConvBackwardWeightArgs> group) {
-  for (const ConvBackwardWeightArgs& args : group) check_dtype(kOp, args.x.dtype, ConvTypes{});
-  for_each_dtype(ConvTypes{}, [&]<typename T>() {
-    in_batches<WeightGradient<T>>(
-        context, group,
-        [](const ConvBackwardWeightArgs& args) { return args.x.dtype == kDeviceDType<T>; },
-        problem_of<T>,
-        [&](std::span<const WeightGradient<T>> problems) {
-          if constexpr (std::is_same_v<T, bfloat16>) {
-            run_all_tiles<MathMode::bf16>(context, problems);
-          } else if (context.allow_tf32) {
-            run_all_tiles<MathMode::tf32>(context, problems);
-          } else {
-            run_all_tiles<MathMode::tf32x3>(context, problems);
-          }
+  by_dtype(
+      kOp, TensorCoreTypes{}, context, group, &ConvBackwardWeightArgs::x,
+      [&]<typename T>(const auto&... of) { return problem_of<T>(of...); },
+      [&]<typename T>(std::span<const WeightGradient<T>> problems) {
+        with_math_mode<T>(context, [&]<MathMode kMode>() {
+          run_tiles<kMode>(context, problems,
+                           std::make_integer_sequence<int, kWeightGradientTiles>{});
         });
-  });
+      });
   in_batches<SplitSum>(
       context, group, [](const ConvBackwardWeightArgs&) { return true; },
       [](const ConvBackwardWeightArgs& args, void*) {

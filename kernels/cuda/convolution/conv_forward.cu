@@ -14,35 +14,21 @@
 //   batchnorm_forward a pass over y. FLOPs: 2*rows*cout*taps*cin, three times as many tensor-core
 //   ones for f32. Never ran on a GPU yet.
 #include "kernels/cuda/convolution/implicit_gemm.cuh"
-#include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
 #include "kernels/libraries/by_algorithm.h"
 
 namespace msd::cuda {
 namespace {
 
-constexpr const char* kOp = "conv_forward";
-using ConvTypes = DTypes<float, bfloat16>;
-template <typename T>
-using Gemm = GemmProblem<T, ConvPass::forward>;
-
-template <typename T>
-Gemm<T> problem_of(const ConvForwardArgs& args, void*) {
-  Gemm<T> p = gemm_problem<T, ConvPass::forward>(kOp, args.x, args.packed, args.y, args.geometry);
-  p.bias = static_cast<const float*>(args.bias);
-  p.relu = args.relu;
-  if (args.statistics != nullptr) p.statistics = static_cast<float*>(args.statistics->data);
-  return p;
-}
-
 void handwritten(Context& context, std::span<const ConvForwardArgs> group) {
-  for (const ConvForwardArgs& args : group) check_dtype(kOp, args.x.dtype, ConvTypes{});
-  for_each_dtype(ConvTypes{}, [&]<typename T>() {
-    in_batches<Gemm<T>>(
-        context, group, [](const ConvForwardArgs& args) { return args.x.dtype == kDeviceDType<T>; },
-        problem_of<T>,
-        [&](std::span<const Gemm<T>> problems) { implicit_gemm(context, problems); });
-  });
+  by_implicit_gemm<ConvPass::forward>(
+      "conv_forward", context, group, &ConvForwardArgs::x, &ConvForwardArgs::y,
+      [](const ConvForwardArgs& args, auto& problem) {
+        problem.bias = static_cast<const float*>(args.bias);
+        problem.relu = args.relu;
+        if (args.statistics == nullptr) return;
+        problem.statistics = static_cast<float*>(args.statistics->data);
+      });
   for (const ConvForwardArgs& args : group) {
     if (args.statistics != nullptr) args.statistics->of = args.y;
   }

@@ -15,7 +15,6 @@ namespace msd::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-using WeightTypes = DTypes<float, bfloat16>;
 
 template <typename T>
 struct Packing {
@@ -36,28 +35,22 @@ __global__ void __launch_bounds__(kThreads)
   p.packed[at] = narrow<T>(p.layout.contains(w) ? p.weight[p.layout.dense_index(w)] : 0.0f);
 }
 
-template <typename T>
-Packing<T> packing_of(const ConvPackArgs& args) {
-  const ConvGeometry& g = args.geometry;
-  return {static_cast<const float*>(args.weight), static_cast<T*>(args.packed),
-          conv_packed_elems(g, args.pass),
-          PackedWeights("conv_pack", g.cout, g.cin, g.kernel, args.dtype,
-                        args.pass == ConvPass::backward_data)};
-}
-
 }  // namespace
 
 void conv_pack(Context& context, std::span<const ConvPackArgs> group) {
-  for (const ConvPackArgs& args : group) check_dtype("conv_pack", args.dtype, WeightTypes{});
-  for_each_dtype(WeightTypes{}, [&]<typename T>() {
-    in_batches<Packing<T>>(
-        context, group, [](const ConvPackArgs& args) { return args.dtype == kDeviceDType<T>; },
-        [](const ConvPackArgs& args, void*) { return packing_of<T>(args); },
-        [&](std::span<const Packing<T>> problems) {
-          launch_over(context, conv_pack_kernel<T>, problems, kThreads,
-                      [](const Packing<T>& p) { return ceil_div(p.elems, kThreads); });
-        });
-  });
+  by_dtype(
+      "conv_pack", TensorCoreTypes{}, context, group, &ConvPackArgs::dtype,
+      [&]<typename T>(const ConvPackArgs& args, void*) {
+        const ConvGeometry& g = args.geometry;
+        return Packing<T>{static_cast<const float*>(args.weight), static_cast<T*>(args.packed),
+                          conv_packed_elems(g, args.pass),
+                          PackedWeights("conv_pack", g.cout, g.cin, g.kernel, args.dtype,
+                                        args.pass == ConvPass::backward_data)};
+      },
+      [&]<typename T>(std::span<const Packing<T>> problems) {
+        launch_over(context, conv_pack_kernel<T>, problems, kThreads,
+                    [](const Packing<T>& p) { return ceil_div(p.elems, kThreads); });
+      });
 }
 
 }  // namespace msd::cuda

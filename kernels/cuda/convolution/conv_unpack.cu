@@ -6,7 +6,7 @@
 //   part of what is measured. Never ran on a GPU yet.
 #include "kernels/cuda/convolution/packed_weights.cuh"
 #include "kernels/cuda/device/group.cuh"
-#include "kernels/libraries/problem.h"
+#include "kernels/libraries/by_algorithm.h"
 
 namespace msd::cuda {
 namespace {
@@ -32,24 +32,23 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 template <typename T>
-void unpack(const Context& context, const Problem& problem, const void* packed, void* dense) {
-  const Unpacking<T> one = {
-      static_cast<const T*>(packed), static_cast<T*>(dense),
-      problem.cout * problem.kernel * problem.kernel * problem.cin,
-      PackedWeights("conv_unpack", problem.cout, problem.cin, problem.kernel, problem.dtype,
-                    problem.op == ChoosableOp::conv_backward_data)};
+void unpack(const Context& context, const AlgorithmKey& key, const void* packed, void* dense) {
+  const Unpacking<T> one = {static_cast<const T*>(packed), static_cast<T*>(dense),
+                            key.cout * key.kernel * key.kernel * key.cin,
+                            PackedWeights("conv_unpack", key.cout, key.cin, key.kernel, key.dtype,
+                                          key.op == ChoosableOp::conv_backward_data)};
   launch_over(context, conv_unpack_kernel<T>, std::span<const Unpacking<T>>(&one, 1), kThreads,
               [](const Unpacking<T>& p) { return ceil_div(p.elems, kThreads); });
 }
 
 }  // namespace
 
-void unpack_weights(const Context& context, const Problem& problem, const void* packed,
+void unpack_weights(const Context& context, const AlgorithmKey& key, const void* packed,
                     void* dense) {
-  if (problem.dtype == DType::bf16) {
-    unpack<bfloat16>(context, problem, packed, dense);
+  if (key.dtype == DType::bf16) {
+    unpack<bfloat16>(context, key, packed, dense);
   } else {
-    unpack<float>(context, problem, packed, dense);
+    unpack<float>(context, key, packed, dense);
   }
 }
 

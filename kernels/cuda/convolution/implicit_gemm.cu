@@ -13,7 +13,7 @@
 //   (8 to 56 wide) instead of 9 times, from L2: copies of 16 bytes pass L1 by.
 // Accumulation: float, K in one order (taps of a slice of channels one after another with a halo,
 //   slices of a tap without), whatever n and the place in the batch.
-// Statistics, where wanted (statistics_parts.h): each warp's moments of its 32 or 16 rows, as they
+// Statistics, where wanted (workspace_cuts.h): each warp's moments of its 32 or 16 rows, as they
 //   are stored, by shuffles; the four warps' put together in their order. A function of the tile
 //   alone.
 // Launch: blocks of 128 threads; channels vary fastest, then phases, then rows: blocks that read
@@ -21,8 +21,7 @@
 // Never ran on a GPU yet.
 #include "kernels/cuda/convolution/implicit_gemm.cuh"
 
-#include "kernels/contracts/statistics_parts.h"
-#include "kernels/cuda/convolution/conv_layout.h"
+#include "kernels/contracts/workspace_cuts.h"
 #include "kernels/cuda/convolution/implicit_gemm_slices.cuh"
 #include "kernels/cuda/convolution/tensor_core.cuh"
 #include "kernels/cuda/device/group.cuh"
@@ -296,13 +295,7 @@ void implicit_gemm(const Context& context, std::span<const GemmProblem<T, kPass>
   for (const GemmProblem<T, kPass>& p : problems) {
     narrowed("convolution", std::int64_t{p.target_h} * p.target_w);
   }
-  if constexpr (std::is_same_v<T, bfloat16>) {
-    run_all_tiles<MathMode::bf16>(context, problems);
-  } else if (context.allow_tf32) {
-    run_all_tiles<MathMode::tf32>(context, problems);
-  } else {
-    run_all_tiles<MathMode::tf32x3>(context, problems);
-  }
+  with_math_mode<T>(context, [&]<MathMode kMode>() { run_all_tiles<kMode>(context, problems); });
 }
 template void implicit_gemm(const Context&, std::span<const ForwardGemm>);
 template void implicit_gemm(const Context&, std::span<const ForwardGemmBf16>);

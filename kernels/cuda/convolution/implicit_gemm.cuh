@@ -11,10 +11,9 @@
 #include <span>
 
 #include "kernels/contracts/convolution.h"
-#include "kernels/cuda/convolution/conv_layout.h"
+#include "kernels/cuda/convolution/packed_weights.cuh"
 #include "kernels/cuda/convolution/tensor_core.cuh"
-#include "kernels/cuda/device/context.h"
-#include "kernels/cuda/device/device_code.cuh"
+#include "kernels/cuda/device/group.cuh"
 
 namespace msd::cuda {
 
@@ -73,5 +72,23 @@ extern template void implicit_gemm(const Context&, std::span<const ForwardGemm>)
 extern template void implicit_gemm(const Context&, std::span<const ForwardGemmBf16>);
 extern template void implicit_gemm(const Context&, std::span<const BackwardGemm>);
 extern template void implicit_gemm(const Context&, std::span<const BackwardGemmBf16>);
+
+/// An op as implicit GEMM from its member `source` to its member `target`; describe(args, problem)
+/// sets what gemm_problem leaves.
+template <ConvPass kPass, typename Args, typename Describe>
+void by_implicit_gemm(const char* op, const Context& context, std::span<const Args> group,
+                      ConstView Args::*source, View Args::*target, Describe describe) {
+  by_dtype(
+      op, TensorCoreTypes{}, context, group, source,
+      [&]<typename T>(const Args& args, void*) {
+        auto problem =
+            gemm_problem<T, kPass>(op, args.*source, args.packed, args.*target, args.geometry);
+        describe(args, problem);
+        return problem;
+      },
+      [&]<typename T>(std::span<const GemmProblem<T, kPass>> problems) {
+        implicit_gemm(context, problems);
+      });
+}
 
 }  // namespace msd::cuda

@@ -3,7 +3,7 @@
 // and the slices of source and weights.
 #pragma once
 
-#include "kernels/contracts/statistics_parts.h"
+#include "kernels/contracts/workspace_cuts.h"
 #include "kernels/cuda/convolution/implicit_gemm.cuh"
 #include "kernels/cuda/convolution/tensor_core.cuh"
 

@@ -3,10 +3,16 @@
 // goes from the first to the second, conv_unpack back.
 #pragma once
 
-#include "kernels/cuda/convolution/conv_layout.h"
-#include "kernels/cuda/device/device_code.cuh"
+#include "kernels/cuda/device/group.cuh"
 
 namespace msd::cuda {
+
+inline constexpr int kPackedRowBytes = 16;  // rows are padded to a multiple
+
+/// Elements from one row of packed weights to the next.
+inline std::int64_t packed_row_elems(std::int64_t ins, DType dtype) {
+  return round_up(ins, kPackedRowBytes / size_bytes(dtype));
+}
 
 /// Rows are the output channels of the pass, `in` its input channels; transposed: of backward_data,
 /// whose rows are the convolution's input channels.

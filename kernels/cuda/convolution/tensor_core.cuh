@@ -5,7 +5,9 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
+#include "kernels/cuda/device/context.h"
 #include "kernels/cuda/device/device_code.cuh"
 #include "kernels/view.h"
 
@@ -15,6 +17,18 @@ namespace msd::cuda {
 /// a sum of two tf32, of which the product of the small parts (2^-22 of the whole) is dropped.
 /// Sums are float in all.
 enum class MathMode : std::uint8_t { bf16, tf32, tf32x3 };
+
+/// Calls body.template operator()<kMode>() with the mode of factors T in this context.
+template <typename T, typename Body>
+void with_math_mode(const Context& context, Body&& body) {
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    body.template operator()<MathMode::bf16>();
+  } else if (context.allow_tf32) {
+    body.template operator()<MathMode::tf32>();
+  } else {
+    body.template operator()<MathMode::tf32x3>();
+  }
+}
 
 inline constexpr int kChunkBytes = 16;
 

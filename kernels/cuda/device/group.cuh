@@ -4,18 +4,21 @@
 #pragma once
 
 #include <span>
+#include <utility>
 
 #include "kernels/cuda/device/context.h"
 #include "kernels/cuda/device/device_code.cuh"
+#include "kernels/cuda/device/elements.cuh"
 #include "kernels/view.h"
 
 namespace msd::cuda {
 
 inline constexpr int kMostProblems = 8;  // a layer of MSDNet has up to 2*scales - 1 = 7 branches
 
-template <typename Problem>
+/// KernelArgs: what a kernel knows of one problem.
+template <typename KernelArgs>
 struct ProblemTable {
-  Problem problems[kMostProblems];
+  KernelArgs problems[kMostProblems];
   unsigned last_block[kMostProblems];  // one past each problem's last block
 };
 
@@ -24,8 +27,8 @@ struct BlockTask {
   int problem;
   unsigned index;
 };
-template <typename Problem>
-MSD_DEVICE BlockTask block_task(const ProblemTable<Problem>& table) {
+template <typename KernelArgs>
+MSD_DEVICE BlockTask block_task(const ProblemTable<KernelArgs>& table) {
   int problem = 0;
   while (blockIdx.x >= table.last_block[problem]) ++problem;
   const unsigned first = problem == 0 ? 0 : table.last_block[problem - 1];
@@ -34,10 +37,10 @@ MSD_DEVICE BlockTask block_task(const ProblemTable<Problem>& table) {
 
 /// One launch over at most kMostProblems problems, blocks(problem) blocks each; nothing where that
 /// is none.
-template <typename Problem, typename Blocks>
-void launch_over(const Context& context, void (*kernel)(ProblemTable<Problem>),
-                 std::span<const Problem> problems, unsigned block_threads, Blocks blocks) {
-  ProblemTable<Problem> table = {};
+template <typename KernelArgs, typename Blocks>
+void launch_over(const Context& context, void (*kernel)(ProblemTable<KernelArgs>),
+                 std::span<const KernelArgs> problems, unsigned block_threads, Blocks blocks) {
+  ProblemTable<KernelArgs> table = {};
   std::int64_t total = 0;
   for (std::size_t i = 0; i < problems.size(); ++i) {
     total += blocks(problems[i]);
@@ -53,12 +56,12 @@ void launch_over(const Context& context, void (*kernel)(ProblemTable<Problem>),
 inline constexpr std::int64_t kShareBytes = kWorkspaceBytes / kMostProblems;
 
 /// Calls run(problems) for up to kMostProblems at a time of those in the group that are
-/// wanted(args); make(args, share) makes a Problem, which may use kShareBytes of workspace at
+/// wanted(args); make(args, share) makes KernelArgs, which may use kShareBytes of workspace at
 /// `share`.
-template <typename Problem, typename Args, typename Wanted, typename Make, typename Run>
+template <typename KernelArgs, typename Args, typename Wanted, typename Make, typename Run>
 void in_batches(const Context& context, std::span<const Args> group, Wanted wanted, Make make,
                 Run run) {
-  Problem problems[kMostProblems];
+  KernelArgs problems[kMostProblems];
   std::size_t count = 0;
   for (const Args& args : group) {
     if (!wanted(args)) continue;
@@ -66,31 +69,10 @@ void in_batches(const Context& context, std::span<const Args> group, Wanted want
         static_cast<char*>(context.workspace) + static_cast<std::int64_t>(count) * kShareBytes;
     problems[count++] = make(args, static_cast<void*>(share));
     if (count < kMostProblems) continue;
-    run(std::span<const Problem>(problems, count));
+    run(std::span<const KernelArgs>(problems, count));
     count = 0;
   }
-  if (count > 0) run(std::span<const Problem>(problems, count));
-}
-
-template <typename T>
-inline constexpr DType kDeviceDType = kDTypeOf<T>;
-template <>
-inline constexpr DType kDeviceDType<bfloat16> = DType::bf16;
-
-/// The type of an op's sums, statistics and arithmetic; see accumulator_of.
-template <typename T>
-using Accumulator = std::conditional_t<std::is_same_v<T, bfloat16>, float, T>;
-
-MSD_DEVICE float widen(float value) { return value; }
-MSD_DEVICE double widen(double value) { return value; }
-MSD_DEVICE float widen(bfloat16 value) { return to_float(value); }
-template <typename T>
-MSD_DEVICE T narrow(Accumulator<T> value) {
-  if constexpr (std::is_same_v<T, bfloat16>) {
-    return to_bfloat16(value);
-  } else {
-    return value;
-  }
+  if (count > 0) run(std::span<const KernelArgs>(problems, count));
 }
 
 /// Element types an op has CUDA bodies for.
@@ -98,6 +80,13 @@ template <typename... T>
 struct DTypes {};
 using FloatTypes = DTypes<float, double>;
 using ActivationTypes = DTypes<float, double, bfloat16>;
+using TensorCoreTypes = DTypes<float, bfloat16>;
+
+/// A size for 32-bit arithmetic in a kernel; throws ShapeError naming the op.
+inline int narrowed(const char* op, std::int64_t size) {
+  MSD_CHECK(size >= 0 && size <= 0x7FFFFFFF, op, ": a size of ", size, "; at most 2147483647");
+  return static_cast<int>(size);
+}
 
 /// Throws ShapeError where `dtype` is none of the types.
 template <typename... T>
@@ -111,8 +100,35 @@ void for_each_dtype(DTypes<T...>, Body&& body) {
   (body.template operator()<T>(), ...);
 }
 
-/// One rounding, on the emulated device too, so that two kernels agree bit for bit.
-MSD_DEVICE float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
-MSD_DEVICE double multiply_add(double a, double b, double c) { return fma(a, b, c); }
+inline DType dtype_of(DType dtype) { return dtype; }
+inline DType dtype_of(const ConstView& view) { return view.dtype; }
+
+/// What every op does that comes in several types. `typed`: the member of Args, a view or a dtype,
+/// that says which a problem has; throws ShapeError where that is none of Types. Then for each type
+/// T in turn those of its problems that are wanted(args) are made by
+/// make.template operator()<T>(args, share) and launched by run(std::span<const KernelArgs>); see
+/// in_batches.
+template <typename Types, typename Args, typename Member, typename Wanted, typename Make,
+          typename Run>
+void by_dtype(const char* op, Types types, const Context& context, std::span<const Args> group,
+              Member Args::*typed, Wanted wanted, Make make, Run run) {
+  for (const Args& args : group) check_dtype(op, dtype_of(args.*typed), types);
+  for_each_dtype(types, [&]<typename T>() {
+    const auto make_one = [&](const Args& args, void* share) {
+      return make.template operator()<T>(args, share);
+    };
+    using KernelArgs = decltype(make_one(std::declval<const Args&>(), nullptr));
+    in_batches<KernelArgs>(
+        context, group,
+        [&](const Args& args) { return dtype_of(args.*typed) == kDeviceDType<T> && wanted(args); },
+        make_one, run);
+  });
+}
+template <typename Types, typename Args, typename Member, typename Make, typename Run>
+void by_dtype(const char* op, Types types, const Context& context, std::span<const Args> group,
+              Member Args::*typed, Make make, Run run) {
+  by_dtype(
+      op, types, context, group, typed, [](const Args&) { return true; }, make, run);
+}
 
 }  // namespace msd::cuda

@@ -83,8 +83,8 @@ void Descriptor::set(cudnnBackendAttributeName_t name, const Descriptor& child) 
 }
 void Descriptor::finalize() { MSD_CUDNN_CHECK(cudnnBackendFinalize(get())); }
 
-void Plan::run(cudnnHandle_t handle, std::initializer_list<Binding> bindings,
-               void* workspace) const {
+void CompiledGraph::run(cudnnHandle_t handle, std::initializer_list<Binding> bindings,
+                        void* workspace) const {
   std::vector<std::int64_t> ids;
   std::vector<const void*> data;
   for (const Binding& binding : bindings) {
@@ -154,7 +154,8 @@ void Graph::pointwise(cudnnPointwiseMode_t mode, cudnnBackendDescriptor_t x,
   run.finalize();
 }
 
-Plan Graph::plan(cudnnHandle_t handle, bool rounds_floats, std::int64_t most_workspace_bytes) {
+CompiledGraph Graph::compile(cudnnHandle_t handle, bool rounds_floats,
+                             std::int64_t most_workspace_bytes) {
   Descriptor graph(CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, handle);
   graph.set(CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
@@ -174,7 +175,7 @@ Plan Graph::plan(cudnnHandle_t handle, bool rounds_floats, std::int64_t most_wor
       std::deque<Descriptor> parts = std::move(parts_);
       parts.push_back(std::move(graph));
       parts.push_back(std::move(configuration));
-      return Plan(std::move(plan), std::move(parts), workspace_bytes);
+      return CompiledGraph(std::move(plan), std::move(parts), workspace_bytes);
     }
   }
   throw CudaError(message("cuDNN has no repeatable plan of this precision that needs at most ",

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "kernels/cuda/device/handle.h"
+#include "kernels/libraries/algorithm_key.h"
 #include "kernels/libraries/cudnn/check.h"
-#include "kernels/libraries/problem.h"
 
 namespace msd::cudnn {
 
@@ -45,10 +45,10 @@ struct Binding {
   const void* data;
 };
 
-/// A finalized execution plan and what it was made from.
-class Plan {
+/// A graph as cuDNN runs it: a finalized execution plan and what it was made from.
+class CompiledGraph {
  public:
-  Plan(Descriptor plan, std::deque<Descriptor> parts, std::int64_t workspace_bytes)
+  CompiledGraph(Descriptor plan, std::deque<Descriptor> parts, std::int64_t workspace_bytes)
       : plan_(std::move(plan)), parts_(std::move(parts)), workspace_bytes_(workspace_bytes) {}
   std::int64_t workspace_bytes() const { return workspace_bytes_; }
   /// Submits it to the handle's stream.
@@ -89,7 +89,8 @@ class Graph {
   /// The first plan of cuDNN's heuristics that needs at most so much workspace, is repeatable, and
   /// keeps the precision of the problem: no factors rounded below their type (float to tf32 only
   /// with `tf32`), no sums below float. Throws where there is none. The graph is empty afterwards.
-  Plan plan(cudnnHandle_t handle, bool rounds_floats, std::int64_t most_workspace_bytes);
+  CompiledGraph compile(cudnnHandle_t handle, bool rounds_floats,
+                        std::int64_t most_workspace_bytes);
 
  private:
   std::deque<Descriptor> parts_;  // references into it stay valid

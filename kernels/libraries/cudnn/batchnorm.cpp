@@ -9,7 +9,7 @@
 namespace msd::cudnn {
 namespace {
 
-using cuda::Problem;
+using cuda::AlgorithmKey;
 
 enum Id : std::int64_t {
   kX = 1,
@@ -37,7 +37,7 @@ TensorSpec number(std::int64_t id) {
   return spec;
 }
 
-void normalisation(Graph& graph, const Problem& p, cudnnBackendDescriptor_t to) {
+void normalisation(Graph& graph, const AlgorithmKey& p, cudnnBackendDescriptor_t to) {
   const auto vector = [&](std::int64_t id) { return graph.tensor(channel_vector(id, p.cout)); };
   const auto x = graph.tensor(activation(kX, p.dtype, p.n, p.h, p.w, p.cin, p.x));
   const auto scale = vector(kScale), shift = vector(kShift), mean = vector(kMean);
@@ -62,10 +62,11 @@ void normalisation(Graph& graph, const Problem& p, cudnnBackendDescriptor_t to) 
   op.finalize();
 }
 
-std::vector<Plan> plan_forward(const Session& session, const Problem& p, std::int64_t most_bytes) {
+std::vector<CompiledGraph> compile_forward(const Session& session, const AlgorithmKey& p,
+                                           std::int64_t most_bytes) {
   const cudnnHandle_t handle = session.cudnn.get();
   const TensorSpec y = activation(kY, p.dtype, p.n, p.h, p.w, p.cout, p.y);
-  std::vector<Plan> plans;
+  std::vector<CompiledGraph> graphs;
   if (p.relu) {
     try {
       Graph graph;
@@ -74,25 +75,26 @@ std::vector<Plan> plan_forward(const Session& session, const Problem& p, std::in
       const auto normalised = graph.tensor(between);
       normalisation(graph, p, normalised);
       graph.pointwise(CUDNN_POINTWISE_RELU_FWD, normalised, nullptr, graph.tensor(y));
-      plans.push_back(graph.plan(handle, true, most_bytes));
-      return plans;
+      graphs.push_back(graph.compile(handle, true, most_bytes));
+      return graphs;
     } catch (const CudaError&) {  // no engine does both; two plans then
     }
   }
   Graph graph;
   normalisation(graph, p, graph.tensor(y));
-  plans.push_back(graph.plan(handle, true, most_bytes));
+  graphs.push_back(graph.compile(handle, true, most_bytes));
   if (p.relu) {
     Graph relu;
     TensorSpec from = y;
     from.id = kNormalised;
     relu.pointwise(CUDNN_POINTWISE_RELU_FWD, relu.tensor(from), nullptr, relu.tensor(y));
-    plans.push_back(relu.plan(handle, true, most_bytes));
+    graphs.push_back(relu.compile(handle, true, most_bytes));
   }
-  return plans;
+  return graphs;
 }
 
-Plan plan_backward(const Session& session, const Problem& p, std::int64_t most_bytes) {
+CompiledGraph compile_backward(const Session& session, const AlgorithmKey& p,
+                               std::int64_t most_bytes) {
   if (p.relu) throw CudaError("the mask of ReLU is not part of cuDNN's operation");
   if (p.overlap) throw CudaError("cuDNN doesn't promise to work in place");
   Graph graph;
@@ -113,52 +115,52 @@ Plan plan_backward(const Session& session, const Problem& p, std::int64_t most_b
   op.set(CUDNN_ATTR_OPERATION_NORM_BWD_DSCALE_DESC, dscale);
   op.set(CUDNN_ATTR_OPERATION_NORM_BWD_DBIAS_DESC, dshift);
   op.finalize();
-  return graph.plan(session.cudnn.get(), true, most_bytes);
+  return graph.compile(session.cudnn.get(), true, most_bytes);
 }
 
 }  // namespace
 
-std::vector<Plan> plan_batchnorm(const Session& session, const Problem& p,
-                                 std::int64_t most_bytes) {
+std::vector<CompiledGraph> compile_batchnorm(const Session& session, const AlgorithmKey& p,
+                                             std::int64_t most_bytes) {
   if (p.dtype == DType::f64) throw CudaError("statistics are in float here");
-  if (p.op == cuda::ChoosableOp::batchnorm_forward) return plan_forward(session, p, most_bytes);
-  std::vector<Plan> plans;
-  plans.push_back(plan_backward(session, p, most_bytes));
-  return plans;
+  if (p.op == cuda::ChoosableOp::batchnorm_forward) return compile_forward(session, p, most_bytes);
+  std::vector<CompiledGraph> graphs;
+  graphs.push_back(compile_backward(session, p, most_bytes));
+  return graphs;
 }
 
-void run_batchnorm(const Session& session, const Problem& p, const std::vector<Plan>& plans,
-                   const cuda::Operands& o) {
+void run_batchnorm(const Session& session, const AlgorithmKey& p,
+                   const std::vector<CompiledGraph>& graphs, const cuda::Operands& o) {
   const cudnnHandle_t handle = session.cudnn.get();
   if (p.op == cuda::ChoosableOp::batchnorm_backward) {
-    plans.front().run(handle,
-                      {{kX, o.x},
-                       {kY, o.dy},
-                       {kDx, o.dx},
-                       {kScale, o.gamma},
-                       {kMean, o.mean},
-                       {kInvstd, o.invstd},
-                       {kDscale, o.dgamma},
-                       {kDshift, o.dbeta}},
-                      o.workspace);
+    graphs.front().run(handle,
+                       {{kX, o.x},
+                        {kY, o.dy},
+                        {kDx, o.dx},
+                        {kScale, o.gamma},
+                        {kMean, o.mean},
+                        {kInvstd, o.invstd},
+                        {kDscale, o.dgamma},
+                        {kDshift, o.dbeta}},
+                       o.workspace);
     return;
   }
   const auto epsilon = static_cast<float>(o.epsilon), momentum = static_cast<float>(o.momentum);
-  plans.front().run(handle,
-                    {{kX, o.x},
-                     {kY, o.y},
-                     {kScale, o.gamma},
-                     {kShift, o.beta},
-                     {kMean, o.mean},
-                     {kInvstd, o.invstd},
-                     {kMeanIn, o.running_mean},
-                     {kVarIn, o.running_var},
-                     {kMeanOut, o.running_mean},
-                     {kVarOut, o.running_var},
-                     {kEpsilon, &epsilon},
-                     {kMomentum, &momentum}},
-                    o.workspace);
-  if (plans.size() > 1) plans[1].run(handle, {{kNormalised, o.y}, {kY, o.y}}, o.workspace);
+  graphs.front().run(handle,
+                     {{kX, o.x},
+                      {kY, o.y},
+                      {kScale, o.gamma},
+                      {kShift, o.beta},
+                      {kMean, o.mean},
+                      {kInvstd, o.invstd},
+                      {kMeanIn, o.running_mean},
+                      {kVarIn, o.running_var},
+                      {kMeanOut, o.running_mean},
+                      {kVarOut, o.running_var},
+                      {kEpsilon, &epsilon},
+                      {kMomentum, &momentum}},
+                     o.workspace);
+  if (graphs.size() > 1) graphs[1].run(handle, {{kNormalised, o.y}, {kY, o.y}}, o.workspace);
 }
 
 }  // namespace msd::cudnn

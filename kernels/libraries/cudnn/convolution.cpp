@@ -8,13 +8,13 @@
 namespace msd::cudnn {
 namespace {
 
+using cuda::AlgorithmKey;
 using cuda::ChoosableOp;
-using cuda::Problem;
 
 enum Id : std::int64_t { kX = 1, kY, kWeight, kBias, kConv, kSum };
 
 /// [cout][kh][kw][cin].
-TensorSpec weights(const Problem& p, cudnnDataType_t type) {
+TensorSpec weights(const AlgorithmKey& p, cudnnDataType_t type) {
   const std::int64_t k = p.kernel;
   return {.id = kWeight,
           .type = type,
@@ -24,7 +24,7 @@ TensorSpec weights(const Problem& p, cudnnDataType_t type) {
                                                                        : 16};  // in the workspace
 }
 
-Descriptor& convolution(Graph& graph, const Problem& p) {
+Descriptor& convolution(Graph& graph, const AlgorithmKey& p) {
   Descriptor& c = graph.part(CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
   const std::int64_t stride[] = {p.stride, p.stride}, padding[] = {p.padding, p.padding};
   const std::int64_t dilation[] = {1, 1};
@@ -39,7 +39,7 @@ Descriptor& convolution(Graph& graph, const Problem& p) {
   return c;
 }
 
-void forward(Graph& graph, const Problem& p, cudnnBackendDescriptor_t conv,
+void forward(Graph& graph, const AlgorithmKey& p, cudnnBackendDescriptor_t conv,
              cudnnBackendDescriptor_t x, cudnnBackendDescriptor_t w, const TensorSpec& y_spec) {
   // Sums stay in float until y.
   TensorSpec inner = y_spec;
@@ -70,8 +70,8 @@ void forward(Graph& graph, const Problem& p, cudnnBackendDescriptor_t conv,
 
 }  // namespace
 
-std::vector<Plan> plan_convolution(const Session& session, const Problem& p,
-                                   std::int64_t most_bytes) {
+std::vector<CompiledGraph> compile_convolution(const Session& session, const AlgorithmKey& p,
+                                               std::int64_t most_bytes) {
   Graph graph;
   const cudnnBackendDescriptor_t conv = convolution(graph, p).get();
   const TensorSpec x = activation(kX, p.dtype, p.n, p.h, p.w, p.cin, p.x);
@@ -105,21 +105,22 @@ std::vector<Plan> plan_convolution(const Session& session, const Problem& p,
     op.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_BETA, CUDNN_TYPE_FLOAT, 0.0f);
     op.finalize();
   }
-  std::vector<Plan> plans;
-  plans.push_back(graph.plan(session.cudnn.get(), p.tf32 || p.dtype == DType::bf16, most_bytes));
-  return plans;
+  std::vector<CompiledGraph> graphs;
+  graphs.push_back(
+      graph.compile(session.cudnn.get(), p.tf32 || p.dtype == DType::bf16, most_bytes));
+  return graphs;
 }
 
-void run_convolution(const Session& session, const Problem& p, const std::vector<Plan>& plans,
-                     const cuda::Operands& o) {
+void run_convolution(const Session& session, const AlgorithmKey& p,
+                     const std::vector<CompiledGraph>& graphs, const cuda::Operands& o) {
   const bool data = p.op == ChoosableOp::conv_backward_data;
   const bool forward = p.op == ChoosableOp::conv_forward;
-  plans.front().run(session.cudnn.get(),
-                    {{kX, data ? o.dx : o.x},
-                     {kY, forward ? o.y : o.dy},
-                     {kWeight, data || forward ? o.weight : o.dw},
-                     {kBias, o.bias}},
-                    o.workspace);
+  graphs.front().run(session.cudnn.get(),
+                     {{kX, data ? o.dx : o.x},
+                      {kY, forward ? o.y : o.dy},
+                      {kWeight, data || forward ? o.weight : o.dw},
+                      {kBias, o.bias}},
+                     o.workspace);
 }
 
 }  // namespace msd::cudnn

@@ -13,8 +13,8 @@
 namespace msd::cudnn {
 namespace {
 
+using cuda::AlgorithmKey;
 using cuda::ChoosableOp;
-using cuda::Problem;
 
 struct Side {
   std::int64_t rows, columns, pitch, alignment_bytes;
@@ -75,7 +75,7 @@ void choose(const Session& session, const Product& product, std::int64_t most_by
   matmul.workspace_bytes = static_cast<std::int64_t>(result.workspaceSize);
 }
 
-Matmul plan(const Session& session, const Problem& p, const Product& product,
+Matmul plan(const Session& session, const AlgorithmKey& p, const Product& product,
             std::int64_t most_bytes) {
   Matmul matmul;
   cublasLtMatmulDesc_t made = nullptr;
@@ -98,11 +98,11 @@ Matmul plan(const Session& session, const Problem& p, const Product& product,
   return matmul;
 }
 
-bool is_linear(const Problem& p) {
+bool is_linear(const AlgorithmKey& p) {
   return p.op == ChoosableOp::linear_forward || p.op == ChoosableOp::linear_backward;
 }
 
-/// From one row of conv_pack's weights to the next (kernels/cuda/convolution/conv_layout.h).
+/// From one row of conv_pack's weights to the next (kernels/cuda/convolution/packed_weights.cuh).
 std::int64_t packed_pitch(std::int64_t ins, DType dtype) {
   return round_up(ins, dtype == DType::bf16 ? 8 : 4);
 }
@@ -111,7 +111,7 @@ Side activation(std::int64_t channels, std::int64_t rows, const cuda::OperandLay
   return {channels, rows, layout.pitch, layout.alignment_bytes};
 }
 
-Product forward(const Problem& p, cudaDataType_t type) {
+Product forward(const AlgorithmKey& p, cudaDataType_t type) {
   const std::int64_t pitch = is_linear(p) ? p.cin : packed_pitch(p.cin, p.dtype);
   const cublasLtEpilogue_t epilogue =
       p.bias   ? p.relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS
@@ -124,7 +124,7 @@ Product forward(const Problem& p, cudaDataType_t type) {
           .epilogue = epilogue};
 }
 
-Product data_gradient(const Problem& p, cudaDataType_t type) {
+Product data_gradient(const AlgorithmKey& p, cudaDataType_t type) {
   const Side linear = {p.cin, p.cout, p.cin, p.weight_alignment_bytes};
   const Side packed = {p.cout, p.cin, packed_pitch(p.cout, p.dtype), p.weight_alignment_bytes,
                        true};
@@ -135,7 +135,7 @@ Product data_gradient(const Problem& p, cudaDataType_t type) {
           .accumulate = p.accumulate};
 }
 
-Product weight_gradient(const Problem& p) {
+Product weight_gradient(const AlgorithmKey& p) {
   Side dy = activation(p.cout, p.rows(), p.y);
   dy.transposed = true;
   return {.a = activation(p.cin, p.rows(), p.x),
@@ -157,7 +157,7 @@ void run(const Session& session, const Matmul& matmul, const void* a, const void
 
 }  // namespace
 
-std::vector<Matmul> plan_matmuls(const Session& session, const Problem& p,
+std::vector<Matmul> plan_matmuls(const Session& session, const AlgorithmKey& p,
                                  std::int64_t most_bytes) {
   if (!p.is_product()) throw CudaError("no product of matrices");
   if (p.rows() == 0 || p.cin == 0 || p.cout == 0) throw CudaError("nothing to multiply");
@@ -167,7 +167,7 @@ std::vector<Matmul> plan_matmuls(const Session& session, const Problem& p,
   const cudaDataType_t type = p.dtype == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F;
   std::vector<Matmul> matmuls;
   const auto add = [&](const Product& product, bool bias) {
-    Problem one = p;
+    AlgorithmKey one = p;
     one.bias = bias;
     matmuls.push_back(plan(session, one, product, most_bytes));
   };
@@ -192,7 +192,7 @@ std::vector<Matmul> plan_matmuls(const Session& session, const Problem& p,
   return matmuls;
 }
 
-void run_matmuls(const Session& session, const Problem& p, const std::vector<Matmul>& matmuls,
+void run_matmuls(const Session& session, const AlgorithmKey& p, const std::vector<Matmul>& matmuls,
                  const cuda::Operands& o) {
   switch (p.op) {
     case ChoosableOp::conv_forward:

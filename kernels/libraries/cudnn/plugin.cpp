@@ -12,10 +12,10 @@
 namespace msd::cudnn {
 namespace {
 
+using cuda::AlgorithmKey;
 using cuda::Candidate;
 using cuda::ChoosableOp;
 using cuda::Operands;
-using cuda::Problem;
 
 void say(const char* what, char* error) {
   std::snprintf(error, cuda::kPluginErrorBytes, "%s", one_line(what).c_str());
@@ -31,7 +31,7 @@ Result guarded(Result failed, char* error, Body body) {
   return failed;
 }
 
-std::int64_t bytes_of(const Plan& plan) { return plan.workspace_bytes(); }
+std::int64_t bytes_of(const CompiledGraph& plan) { return plan.workspace_bytes(); }
 std::int64_t bytes_of(const Matmul& matmul) { return matmul.workspace_bytes; }
 
 /// A candidate from how plans are made, kept and run.
@@ -43,14 +43,14 @@ constexpr Candidate candidate(ChoosableOp op, const char* algorithm, bool dense_
           .repeatable = true,
           .batch_invariant = false,
           .dense_weight = dense_weight,
-          .prepare = [](void* opaque, const Problem* problem, std::int64_t most_bytes,
+          .prepare = [](void* opaque, const AlgorithmKey* key, std::int64_t most_bytes,
                         char* error) -> std::int64_t {
             return guarded(std::int64_t{-1}, error, [&] {
               auto& session = *static_cast<Session*>(opaque);
-              auto& plans = session.*kPlans;
-              auto found = plans.find(*problem);
-              if (found == plans.end()) {
-                found = plans.emplace(*problem, kMake(session, *problem, most_bytes)).first;
+              auto& graphs = session.*kPlans;
+              auto found = graphs.find(*key);
+              if (found == graphs.end()) {
+                found = graphs.emplace(*key, kMake(session, *key, most_bytes)).first;
               }
               std::int64_t bytes = 0;
               for (const auto& plan : found->second) bytes = std::max(bytes, bytes_of(plan));
@@ -58,21 +58,21 @@ constexpr Candidate candidate(ChoosableOp op, const char* algorithm, bool dense_
             });
           },
           .run =
-              [](void* opaque, const Problem* problem, const Operands* operands, char* error) {
+              [](void* opaque, const AlgorithmKey* key, const Operands* operands, char* error) {
                 return guarded(-1, error, [&] {
                   auto& session = *static_cast<Session*>(opaque);
-                  kRun(session, *problem, (session.*kPlans).at(*problem), *operands);
+                  kRun(session, *key, (session.*kPlans).at(*key), *operands);
                   return 0;
                 });
               }};
 }
 
 constexpr auto convolution(ChoosableOp op) {
-  return candidate<&Session::plans, plan_convolution, run_convolution>(
+  return candidate<&Session::graphs, compile_convolution, run_convolution>(
       op, "cudnn", op != ChoosableOp::conv_backward_weight);
 }
 constexpr auto batchnorm(ChoosableOp op) {
-  return candidate<&Session::plans, plan_batchnorm, run_batchnorm>(op, "cudnn", false);
+  return candidate<&Session::graphs, compile_batchnorm, run_batchnorm>(op, "cudnn", false);
 }
 constexpr auto matmul(ChoosableOp op) {
   return candidate<&Session::matmuls, plan_matmuls, run_matmuls>(op, "cublaslt", false);

@@ -30,24 +30,25 @@ struct Session {
   cuda::UniqueHandle<cudnnHandle_t, destroy_cudnn> cudnn;
   cuda::UniqueHandle<cublasLtHandle_t, destroy_cublas> cublas;
   // Plans in the order they are run.
-  std::map<cuda::Problem, std::vector<Plan>> plans;
-  std::map<cuda::Problem, std::vector<Matmul>> matmuls;
+  std::map<cuda::AlgorithmKey, std::vector<CompiledGraph>> graphs;
+  std::map<cuda::AlgorithmKey, std::vector<Matmul>> matmuls;
 };
 
 // Make plans for a problem that needs at most so many bytes of workspace; throw where there is
 // none.
-std::vector<Plan> plan_convolution(const Session& session, const cuda::Problem& problem,
-                                   std::int64_t most_bytes);
-std::vector<Plan> plan_batchnorm(const Session& session, const cuda::Problem& problem,
-                                 std::int64_t most_bytes);
-std::vector<Matmul> plan_matmuls(const Session& session, const cuda::Problem& problem,
+std::vector<CompiledGraph> compile_convolution(const Session& session,
+                                               const cuda::AlgorithmKey& key,
+                                               std::int64_t most_bytes);
+std::vector<CompiledGraph> compile_batchnorm(const Session& session, const cuda::AlgorithmKey& key,
+                                             std::int64_t most_bytes);
+std::vector<Matmul> plan_matmuls(const Session& session, const cuda::AlgorithmKey& key,
                                  std::int64_t most_bytes);
 // Submit what was planned.
-void run_convolution(const Session& session, const cuda::Problem& problem,
-                     const std::vector<Plan>& plans, const cuda::Operands& operands);
-void run_batchnorm(const Session& session, const cuda::Problem& problem,
-                   const std::vector<Plan>& plans, const cuda::Operands& operands);
-void run_matmuls(const Session& session, const cuda::Problem& problem,
+void run_convolution(const Session& session, const cuda::AlgorithmKey& key,
+                     const std::vector<CompiledGraph>& graphs, const cuda::Operands& operands);
+void run_batchnorm(const Session& session, const cuda::AlgorithmKey& key,
+                   const std::vector<CompiledGraph>& graphs, const cuda::Operands& operands);
+void run_matmuls(const Session& session, const cuda::AlgorithmKey& key,
                  const std::vector<Matmul>& matmuls, const cuda::Operands& operands);
 
 }  // namespace msd::cudnn

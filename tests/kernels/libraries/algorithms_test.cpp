@@ -22,13 +22,13 @@ struct Fake {
 };
 Fake fake;
 
-std::int64_t prepare(void*, const Problem* problem, std::int64_t most_bytes, char* error) {
+std::int64_t prepare(void*, const AlgorithmKey* problem, std::int64_t most_bytes, char* error) {
   ++fake.prepared;
   if (fake.supports && problem->h <= 100 && most_bytes >= 1024) return 1024;
   std::snprintf(error, kPluginErrorBytes, "too large");
   return -1;
 }
-int run(void*, const Problem*, const Operands*, char* error) {
+int run(void*, const AlgorithmKey*, const Operands*, char* error) {
   ++fake.runs;
   if (fake.runs_fail) std::snprintf(error, kPluginErrorBytes, "broken");
   return fake.runs_fail ? -1 : 0;
@@ -50,8 +50,8 @@ constexpr PluginTable kTable = {kPluginVersion, 4, kCandidates, "fake 1", open, 
 /// Times by name; what it was told to keep.
 class FakeTimes : public AlgorithmTimes {
  public:
-  std::string remembered(const Problem& problem) override { return kept[problem]; }
-  void remember(const Problem& problem, std::string_view algorithm) override {
+  std::string remembered(const AlgorithmKey& problem) override { return kept[problem]; }
+  void remember(const AlgorithmKey& problem, std::string_view algorithm) override {
     kept[problem] = algorithm;
   }
   double measure(const std::function<void()>& measured,
@@ -61,14 +61,14 @@ class FakeTimes : public AlgorithmTimes {
     measured();
     return ms.at(current);
   }
-  std::map<Problem, std::string> kept;
+  std::map<AlgorithmKey, std::string> kept;
   std::map<std::string, double> ms = {{"handwritten", 2.0}, {"cudnn", 3.0}, {"cublaslt", 1.0}};
   std::string current;
   int measurements = 0;
 };
 
-Problem problem_of(ChoosableOp op, std::int64_t size = 8) {
-  Problem problem;
+AlgorithmKey problem_of(ChoosableOp op, std::int64_t size = 8) {
+  AlgorithmKey problem;
   problem.op = op;
   problem.n = 2, problem.h = problem.out_h = size, problem.w = problem.out_w = size;
   problem.cin = problem.cout = 4;
@@ -79,7 +79,8 @@ class AlgorithmChoice : public testing::Test {
  protected:
   void TearDown() override { fake = {}; }
 
-  std::string chosen(AlgorithmChooser& chooser, const Problem& problem, bool capturing = false) {
+  std::string chosen(AlgorithmChooser& chooser, const AlgorithmKey& problem,
+                     bool capturing = false) {
     const Candidate* candidate =
         chooser.choose(problem, capturing, {}, [this](const Candidate* which) {
           times_.current = which == nullptr ? "handwritten" : which->algorithm;
@@ -88,7 +89,7 @@ class AlgorithmChoice : public testing::Test {
         });
     return candidate == nullptr ? std::string(kHandwritten) : candidate->algorithm;
   }
-  std::string chosen(std::string_view policy, const Problem& problem) {
+  std::string chosen(std::string_view policy, const AlgorithmKey& problem) {
     AlgorithmChooser chooser(parse_algorithm_policy(policy), &plugin_, &times_);
     return chosen(chooser, problem);
   }
@@ -140,28 +141,29 @@ TEST(AlgorithmPolicyText, OfNoSenseIsRefusedWithWhatExists) {
 
 TEST(ProblemText, DiffersWhereverAProblemDoes) {
   std::set<std::string> texts;
-  std::set<Problem> problems;
+  std::set<AlgorithmKey> problems;
   const auto add = [&](auto change) {
-    Problem problem = problem_of(ChoosableOp::conv_forward);
+    AlgorithmKey problem = problem_of(ChoosableOp::conv_forward);
     change(problem);
     texts.insert(text(problem));
     problems.insert(problem);
   };
-  add([](Problem&) {});
-  add([](Problem& p) { p.op = ChoosableOp::conv_backward_data; });
-  add([](Problem& p) { p.dtype = DType::bf16; });
-  for (auto member : {&Problem::n, &Problem::h, &Problem::w, &Problem::out_h, &Problem::out_w,
-                      &Problem::cin, &Problem::cout, &Problem::kernel, &Problem::stride,
-                      &Problem::padding, &Problem::weight_alignment_bytes}) {
-    add([=](Problem& p) { p.*member += 100; });
+  add([](AlgorithmKey&) {});
+  add([](AlgorithmKey& p) { p.op = ChoosableOp::conv_backward_data; });
+  add([](AlgorithmKey& p) { p.dtype = DType::bf16; });
+  for (auto member :
+       {&AlgorithmKey::n, &AlgorithmKey::h, &AlgorithmKey::w, &AlgorithmKey::out_h,
+        &AlgorithmKey::out_w, &AlgorithmKey::cin, &AlgorithmKey::cout, &AlgorithmKey::kernel,
+        &AlgorithmKey::stride, &AlgorithmKey::padding, &AlgorithmKey::weight_alignment_bytes}) {
+    add([=](AlgorithmKey& p) { p.*member += 100; });
   }
-  for (auto layout : {&Problem::x, &Problem::y, &Problem::dx}) {
-    add([=](Problem& p) { (p.*layout).pitch = 7; });
-    add([=](Problem& p) { (p.*layout).alignment_bytes = 8; });
+  for (auto layout : {&AlgorithmKey::x, &AlgorithmKey::y, &AlgorithmKey::dx}) {
+    add([=](AlgorithmKey& p) { (p.*layout).pitch = 7; });
+    add([=](AlgorithmKey& p) { (p.*layout).alignment_bytes = 8; });
   }
-  for (auto flag : {&Problem::bias, &Problem::relu, &Problem::accumulate, &Problem::tf32,
-                    &Problem::overlap, &Problem::statistics}) {
-    add([=](Problem& p) { p.*flag = true; });
+  for (auto flag : {&AlgorithmKey::bias, &AlgorithmKey::relu, &AlgorithmKey::accumulate,
+                    &AlgorithmKey::tf32, &AlgorithmKey::overlap, &AlgorithmKey::statistics}) {
+    add([=](AlgorithmKey& p) { p.*flag = true; });
   }
   EXPECT_EQ(problems.size(), 26u);
   EXPECT_EQ(texts.size(), problems.size());
@@ -192,7 +194,7 @@ TEST_F(AlgorithmChoice, ByNameThatHasNoPlanIsReportedOnceAnOpAndReason) {
   };
   AlgorithmChooser chooser =
       chooser_of("conv_forward=cudnn,conv_backward_data=cudnn,conv_backward_weight=cudnn");
-  const Problem first = problem_of(ChoosableOp::conv_forward, 200);
+  const AlgorithmKey first = problem_of(ChoosableOp::conv_forward, 200);
   EXPECT_EQ(chosen(chooser, problem_of(ChoosableOp::conv_forward)), "cudnn");
   EXPECT_TRUE(warnings.empty()) << warnings[0];
   EXPECT_EQ(chosen(chooser, first), "handwritten");
@@ -203,7 +205,7 @@ TEST_F(AlgorithmChoice, ByNameThatHasNoPlanIsReportedOnceAnOpAndReason) {
   chosen(chooser, problem_of(ChoosableOp::conv_backward_weight, 200));  // another op
   ASSERT_EQ(warnings.size(), 2u);
   EXPECT_NE(warnings[1].find("conv_backward_weight=cudnn"), std::string::npos) << warnings[1];
-  Problem wide = problem_of(ChoosableOp::conv_forward);
+  AlgorithmKey wide = problem_of(ChoosableOp::conv_forward);
   wide.cin = wide.cout = 4096;  // another reason
   chosen(chooser, wide);
   ASSERT_EQ(warnings.size(), 3u);
@@ -222,7 +224,7 @@ TEST_F(AlgorithmChoice, ByNameThatHasNoPlanIsReportedOnceAnOpAndReason) {
 
 TEST_F(AlgorithmChoice, IsMadeOnceAProblem) {
   AlgorithmChooser chooser(parse_algorithm_policy("conv_forward=cudnn"), &plugin_, nullptr);
-  const Problem problem = problem_of(ChoosableOp::conv_forward);
+  const AlgorithmKey problem = problem_of(ChoosableOp::conv_forward);
   EXPECT_FALSE(chooser.known(problem).has_value());
   chosen(chooser, problem);
   ASSERT_TRUE(chooser.known(problem).has_value());
@@ -232,7 +234,7 @@ TEST_F(AlgorithmChoice, IsMadeOnceAProblem) {
 
 TEST_F(AlgorithmChoice, OfTheFastestIsMeasuredOnceAndKept) {
   AlgorithmChooser chooser(parse_algorithm_policy("fastest"), &plugin_, &times_);
-  const Problem problem = problem_of(ChoosableOp::conv_forward);
+  const AlgorithmKey problem = problem_of(ChoosableOp::conv_forward);
   EXPECT_EQ(chosen(chooser, problem), "cublaslt");
   EXPECT_EQ(times_.measurements, 3);
   EXPECT_EQ(times_.kept.at(problem), "cublaslt");
@@ -244,7 +246,7 @@ TEST_F(AlgorithmChoice, OfTheFastestIsMeasuredOnceAndKept) {
 }
 
 TEST_F(AlgorithmChoice, OfTheFastestMeasuresAgainWhereWhatWasKeptHasNoPlan) {
-  const Problem problem = problem_of(ChoosableOp::conv_forward);
+  const AlgorithmKey problem = problem_of(ChoosableOp::conv_forward);
   times_.kept[problem] = "another";
   EXPECT_EQ(chosen("fastest", problem), "cublaslt");
   EXPECT_EQ(times_.measurements, 3);
@@ -260,7 +262,7 @@ TEST_F(AlgorithmChoice, OfTheFastestSkipsWhatFailsWhileMeasured) {
 
 TEST_F(AlgorithmChoice, OfTheFastestIsPutOffWhileCapturing) {
   AlgorithmChooser chooser(parse_algorithm_policy("fastest"), &plugin_, &times_);
-  const Problem problem = problem_of(ChoosableOp::conv_forward);
+  const AlgorithmKey problem = problem_of(ChoosableOp::conv_forward);
   EXPECT_TRUE(chooser.wants_run_before_capture());
   EXPECT_EQ(chosen(chooser, problem, true), "handwritten");
   EXPECT_EQ(times_.measurements, 0);
@@ -269,8 +271,8 @@ TEST_F(AlgorithmChoice, OfTheFastestIsPutOffWhileCapturing) {
 }
 
 TEST_F(AlgorithmChoice, ThatIsDeterministicKeepsToWhatTheContractsPromise) {
-  const auto wants_cudnn = [](const Problem&) -> std::string_view { return "cudnn"; };
-  const auto wants_cublaslt = [](const Problem&) -> std::string_view { return "cublaslt"; };
+  const auto wants_cudnn = [](const AlgorithmKey&) -> std::string_view { return "cudnn"; };
+  const auto wants_cublaslt = [](const AlgorithmKey&) -> std::string_view { return "cublaslt"; };
   const AlgorithmPolicy policy = parse_algorithm_policy("deterministic");
   AlgorithmChooser chooser(policy, &plugin_, nullptr, wants_cudnn);
   EXPECT_EQ(chosen(chooser, problem_of(ChoosableOp::conv_forward)), "handwritten")
@@ -288,7 +290,7 @@ TEST_F(AlgorithmChoice, WithoutAPluginIsHandwritten) {
 }
 
 TEST_F(AlgorithmChoice, PassesThePluginsErrorsOn) {
-  const Problem problem = problem_of(ChoosableOp::conv_forward);
+  const AlgorithmKey problem = problem_of(ChoosableOp::conv_forward);
   plugin_.run(kCandidates[0], problem, {});
   fake.runs_fail = true;
   try {
@@ -302,7 +304,7 @@ TEST_F(AlgorithmChoice, PassesThePluginsErrorsOn) {
 }
 
 TEST_F(AlgorithmChoice, LeavesNoPlanToWeightsThatFillTheWorkspace) {
-  Problem problem = problem_of(ChoosableOp::conv_forward);
+  AlgorithmKey problem = problem_of(ChoosableOp::conv_forward);
   problem.cin = problem.cout = 4096;  // 64 MiB
   std::string why_not;
   EXPECT_FALSE(plugin_.prepare(kCandidates[0], problem, why_not));

@@ -28,10 +28,10 @@ struct Seen {
 Seen seen;
 const Context* seen_context = nullptr;
 
-std::int64_t prepare(void*, const Problem* problem, std::int64_t, char*) {
+std::int64_t prepare(void*, const AlgorithmKey* problem, std::int64_t, char*) {
   return problem->n == 2 ? 0 : -1;  // of the group's problems one
 }
-int run(void*, const Problem* problem, const Operands* operands, char*) {
+int run(void*, const AlgorithmKey* problem, const Operands* operands, char*) {
   cudaStreamSynchronize(seen.stream);
   seen.weight.resize(static_cast<std::size_t>(kGeometry.weight_elems()));
   cudaMemcpy(seen.weight.data(), operands->weight, seen.weight.size() * sizeof(float),

@@ -35,7 +35,7 @@ struct OperandLayout {
 
 /// Everything that a plan, and how long it takes, depends on: the key of all caches. Batch norm has
 /// c in cin and cout; a linear layer is a 1x1 convolution of n images of 1x1.
-struct Problem {
+struct AlgorithmKey {
   ChoosableOp op = ChoosableOp::conv_forward;
   DType dtype = DType::f32;
   std::int64_t n = 0, h = 0, w = 0;   // of x
@@ -47,7 +47,7 @@ struct Problem {
   bool bias = false, relu = false, accumulate = false, tf32 = false;
   bool overlap = false;     // batchnorm_backward: dx is x or dy
   bool statistics = false;  // conv_forward: wanted of y; batchnorm_forward: there are x's
-  auto operator<=>(const Problem&) const = default;  // NOLINT(modernize-use-nullptr): likewise
+  auto operator<=>(const AlgorithmKey&) const = default;  // NOLINT(modernize-use-nullptr): likewise
 
   std::int64_t rows() const { return n * h * w; }
   std::int64_t out_rows() const { return n * out_h * out_w; }
@@ -56,7 +56,7 @@ struct Problem {
 };
 
 /// One line; differs where any member does. The name in cache files.
-std::string text(const Problem& problem);
+std::string text(const AlgorithmKey& key);
 
 /// What one run works on; what the op has no use for is null. conv: `weight` is conv_pack's.
 struct Operands {

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#include "kernels/contracts/classification.h"
+
+#include "kernels/contracts/checks.h"
+#include "kernels/error.h"
+
+namespace msd {
+
+void SoftmaxCrossEntropyArgs::check() const {
+  const char* op = "softmax_cross_entropy";
+  check_view(logits, op, "logits");
+  MSD_CHECK(logits.rows() > 0 && logits.c > 0, op, ": no logits in ", logits);
+  check_pointer(labels, op, "labels");
+  check_pointer(loss, op, "loss");
+  if (dlogits.data != nullptr) check_same_shape(logits, dlogits, op);
+}
+
+void SoftmaxConfidenceArgs::check() const {
+  const char* op = "softmax_confidence";
+  check_view(logits, op, "logits");
+  MSD_CHECK(logits.c > 0, op, ": no classes in ", logits);
+  if (probabilities.data != nullptr) check_same_shape(logits, probabilities, op);
+}
+
+void SelectSurvivorsArgs::check() const {
+  const char* op = "select_survivors";
+  MSD_CHECK(dtype == DType::f32 || dtype == DType::f64, op, ": dtype ", name(dtype));
+  MSD_CHECK(count >= 0 && count <= 0x7FFFFFFF, op, ": count ", count);
+  check_pointer(survivor_count, op, "survivor_count");
+  if (count == 0) return;
+  check_pointer(confidence, op, "confidence");
+  check_pointer(survivors, op, "survivors");
+}
+
+void CountExitsArgs::check() const {
+  const char* op = "count_exits";
+  MSD_CHECK(!logits.empty(), op, ": no exits");
+  for (const ConstView& view : logits) {
+    check_view(view, op, "logits");
+    check_same_shape(logits[0], view, op);
+    MSD_CHECK(view.h == 1 && view.w == 1 && view.c > 0, op, ": logits ", view);
+  }
+  check_pointer(loss_sum, op, "loss_sum");
+  check_pointer(correct, op, "correct");
+  if (logits[0].n == 0) return;
+  check_pointer(labels, op, "labels");
+  check_pointer(probability_sums, op, "probability_sums");
+}
+
+}  // namespace msd
