@@ -16,11 +16,6 @@ enum class ParameterLayout : std::uint8_t {
   conv,   // [cout][cin][kh][kw] in files, [cout][kh][kw][cin] in memory
 };
 
-struct NamedTensor {
-  std::string name;
-  Tensor tensor;  // contiguous, on the host
-};
-
 /// A network's trainable parameters, their gradients and velocities, each in one flat buffer of the
 /// device in the order they were added, and its batch-norm statistics in another. Parameters start
 /// at multiples of 64 bytes; what lies between them has mask 0 and stays zero.

@@ -107,4 +107,10 @@ Tensor host_copy(Allocator& allocator, const ConstView& view);
 /// the host's, of one shape. The elements between the activation's rows may be overwritten.
 void write_view(Allocator& allocator, const View& to, const ConstView& host);
 
+/// As files hold them.
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;  // contiguous, on the host
+};
+
 }  // namespace msd

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/files/file.h"
-#include "engine/parameters.h"
+#include "engine/tensor.h"
 #include "engine/tensor.h"
 
 namespace msd {

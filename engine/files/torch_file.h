@@ -10,7 +10,7 @@
 
 #include "engine/files/file.h"
 #include "engine/files/pickle.h"
-#include "engine/parameters.h"
+#include "engine/tensor.h"
 
 namespace msd {
 
