@@ -26,7 +26,7 @@ done
 jobs=${jobs:-$(default_jobs)}
 logs=build/logs
 mkdir -p "$logs"
-steps=7 step=0
+steps=8 step=0
 
 # begin NAME / end: one line a step, with its time.
 begin() {
@@ -68,11 +68,11 @@ if has_nvidia_driver; then
 fi
 begin "Configure: Release, CUDA $cuda ($note)"
 quietly "$logs/configure.log" configure build -DCMAKE_BUILD_TYPE=Release -DMSD_CUDA=$cuda \
-  -DMSD_BUILD_TESTS=OFF -DMSD_BUILD_BENCH=OFF
+  -DMSD_BUILD_TESTS=OFF -DMSD_BUILD_BENCH=OFF -DMSD_UNITY_BUILD=ON
 end
 
-begin "Build: build/bin/, $jobs jobs"
-quietly "$logs/build.log" cmake --build build -j "$jobs"
+begin "Build: msd-train, msd-eval and msd-infer in build/bin/, $jobs jobs"
+quietly "$logs/build.log" cmake --build build -j "$jobs" --target msd-train msd-eval msd-infer
 end
 
 train=(build/bin/msd-train --preset cifar10-quick --dataset synthetic --epochs "$epochs"
@@ -102,6 +102,10 @@ end
 
 begin "Exits on the test images: msd-eval --mode anytime"
 shown "$logs/anytime.log" build/bin/msd-eval --weights "$weights" --mode anytime
+end
+
+begin "Build the rest: msd-convert, for weights of others and ONNX"
+quietly "$logs/build-rest.log" cmake --build build -j "$jobs"
 end
 
 cat <<END

@@ -212,7 +212,8 @@ part_cuda() {
   say "   $nvcc, $cuda_architecture"
   mkdir -p build-cuda
   quietly build-cuda/configure.log configure build-cuda --preset cuda \
-    -DMSD_CUDA_ARCHITECTURES=$cuda_architecture -DMSD_BUILD_TESTS=ON -DMSD_BUILD_BENCH=ON || return 1
+    -DMSD_CUDA_ARCHITECTURES=$cuda_architecture -DMSD_UNITY_BUILD=ON \
+    -DMSD_BUILD_TESTS=ON -DMSD_BUILD_BENCH=ON || return 1
   # Without a GPU this proves that all of it compiles and links.
   quietly build-cuda/build.log cmake --build build-cuda -j "$jobs" \
     --target msd-train msd-eval msd-infer msd-bench kernels_cuda_test models_cuda_test || return 1
