@@ -13,6 +13,7 @@
 #include <string>
 #include <tuple>
 #include <utility>
+#include <variant>
 
 #include "bench/cuda_bench.h"
 #include "kernels/error.h"
@@ -169,9 +170,10 @@ void sgd(benchmark::State& state, std::int64_t count) {
 void add_convolutions(const std::string& net, const Architecture& architecture) {
   std::set<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t>> seen;
   for (const Operation& op : architecture.operations) {
-    if (op.kind != Operation::Kind::conv_bn_relu) continue;
+    const auto* conv = std::get_if<Convolution>(&op.kind);
+    if (conv == nullptr) continue;
     const FeatureBuffer& in = architecture.buffers[static_cast<std::size_t>(op.input.buffer)];
-    const ConvShape s{in.size, in.channels, op.conv, op.input.buffer == 0};
+    const ConvShape s{in.size, in.channels, conv->geometry, op.input.buffer == 0};
     if (!seen.emplace(s.size, s.g.cin, s.g.cout, s.g.kernel, s.g.stride).second) continue;
     const std::string shape = message(net, "/", s.g.kernel, "x", s.g.kernel,
                                       s.g.stride == 1 ? "" : message("s", s.g.stride), "/", s.size,
@@ -196,7 +198,7 @@ void add_convolutions(const std::string& net, const Architecture& architecture) 
 void add_batchnorms(const std::string& net, const Architecture& architecture) {
   std::set<std::tuple<std::int64_t, std::int64_t>> seen;
   for (const Operation& op : architecture.operations) {
-    if (op.kind != Operation::Kind::conv_bn_relu) continue;
+    if (!std::holds_alternative<Convolution>(op.kind)) continue;
     const FeatureBuffer& out = architecture.buffers[static_cast<std::size_t>(op.output.buffer)];
     const NormShape s{out.size, op.output.channels, out.channels};
     if (!seen.emplace(s.size, s.c).second) continue;

@@ -8,7 +8,7 @@
 namespace msd {
 namespace {
 
-struct Range {
+struct ChannelRange {
   std::int64_t first, end;
 };
 
@@ -33,16 +33,14 @@ MemoryRequest memory_request(const ScratchRequest& scratch, std::int64_t forward
   return {scratch.bytes, forward, backward};
 }
 
-}  // namespace
-
 // Which channels of a gradient buffer have been written so far in the order of backward.
-class Tape::Coverage {
+class Coverage {
  public:
   /// The parts of [first, end) not written yet.
-  std::vector<Range> missing(Range wanted) const {
-    std::vector<Range> gaps;
+  std::vector<ChannelRange> missing(ChannelRange wanted) const {
+    std::vector<ChannelRange> gaps;
     std::int64_t at = wanted.first;
-    for (const Range& r : written_) {
+    for (const ChannelRange& r : written_) {
       if (r.end <= at) continue;
       if (r.first >= wanted.end) break;
       if (r.first > at) gaps.push_back({at, r.first});
@@ -52,12 +50,12 @@ class Tape::Coverage {
     return gaps;
   }
 
-  void add(Range range) {
+  void add(ChannelRange range) {
     written_.push_back(range);
     std::sort(written_.begin(), written_.end(),
-              [](const Range& a, const Range& b) { return a.first < b.first; });
-    std::vector<Range> merged;
-    for (const Range& r : written_) {
+              [](const ChannelRange& a, const ChannelRange& b) { return a.first < b.first; });
+    std::vector<ChannelRange> merged;
+    for (const ChannelRange& r : written_) {
       if (!merged.empty() && r.first <= merged.back().end) {
         merged.back().end = std::max(merged.back().end, r.end);
       } else {
@@ -68,8 +66,10 @@ class Tape::Coverage {
   }
 
  private:
-  std::vector<Range> written_;  // disjoint, rising
+  std::vector<ChannelRange> written_;  // disjoint, rising
 };
+
+}  // namespace
 
 Tape::Tape(Runtime& runtime, ParameterSet& parameters, DType dtype)
     : runtime_(runtime), parameters_(parameters), dtype_(dtype) {}
@@ -108,9 +108,10 @@ void Tape::find_gradients() {
   const auto of = [&](const Variable& v) -> Coverage& {
     return coverage[static_cast<std::size_t>(v.buffer)];
   };
-  const auto range = [](const Variable& v) { return Range{v.first, v.first + v.channels}; };
-  const auto zero = [&](std::size_t node, const Variable& v, const std::vector<Range>& gaps) {
-    for (const Range& gap : gaps) {
+  const auto range = [](const Variable& v) { return ChannelRange{v.first, v.first + v.channels}; };
+  const auto zero = [&](std::size_t node, const Variable& v,
+                        const std::vector<ChannelRange>& gaps) {
+    for (const ChannelRange& gap : gaps) {
       zeroed_[node].push_back({v.buffer, gap.first, gap.end - gap.first});
       of(v).add(gap);
     }
@@ -122,7 +123,7 @@ void Tape::find_gradients() {
       if (node.is_root()) {
         problem.active = true;
       } else {
-        const std::vector<Range> gaps = of(problem.output).missing(range(problem.output));
+        const std::vector<ChannelRange> gaps = of(problem.output).missing(range(problem.output));
         problem.active = !(gaps.size() == 1 && gaps[0].first == problem.output.first &&
                            gaps[0].end == problem.output.first + problem.output.channels);
         if (problem.active) zero(i, problem.output, gaps);
@@ -136,8 +137,8 @@ void Tape::find_gradients() {
       const auto& input = buffers_[static_cast<std::size_t>(problem.input.buffer)];
       problem.wants_input_gradient = input.options.requires_gradient;
       if (!problem.wants_input_gradient) continue;
-      const Range wanted = range(problem.input);
-      const std::vector<Range> gaps = of(problem.input).missing(wanted);
+      const ChannelRange wanted = range(problem.input);
+      const std::vector<ChannelRange> gaps = of(problem.input).missing(wanted);
       const bool untouched =
           gaps.size() == 1 && gaps[0].first == wanted.first && gaps[0].end == wanted.end;
       problem.accumulate = !untouched;

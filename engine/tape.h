@@ -123,7 +123,6 @@ class Tape {
     View gradient;
     BufferOptions options;
   };
-  class Coverage;
   void find_gradients();
   void find_ready_ranges();
   void lay_out();

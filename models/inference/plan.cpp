@@ -8,8 +8,6 @@
 namespace msd {
 namespace {
 
-using Kind = Operation::Kind;
-
 FoldedConvolution folded_convolution(const ParameterSet& set,
                                      const Network::OperationParameters& ids) {
   return fold_batchnorm(
@@ -17,6 +15,14 @@ FoldedConvolution folded_convolution(const ParameterSet& set,
       {set.host_value(ids.gamma), set.host_value(ids.beta), set.host_statistic(ids.running_mean),
        set.host_statistic(ids.running_var)});
 }
+
+// Of one image, as its operands' shapes say; one for every op that a stage calls.
+std::int64_t call_mul_adds(const ConvForwardArgs& args) {
+  return args.y.h * args.y.w * args.geometry.weight_elems();
+}
+std::int64_t call_mul_adds(const MaxPoolForwardArgs&) { return 0; }
+std::int64_t call_mul_adds(const AvgPoolForwardArgs&) { return 0; }
+std::int64_t call_mul_adds(const LinearForwardArgs& args) { return args.x.c * args.y.c; }
 
 }  // namespace
 
@@ -29,21 +35,9 @@ Plan::Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> e
   MSD_CHECK(accumulator_of(activations) == network.dtype(), "activations of ", name(activations),
             " for parameters of ", name(network.dtype()));
   check_exits(architecture_, exits_);
-  const std::size_t count = architecture_.operations.size();
-  std::vector<bool> done(count, false);
-  for (std::size_t s = 0; s < exits_.size(); ++s) {
-    const std::vector<std::int64_t> so_far(exits_.begin(),
-                                           exits_.begin() + static_cast<std::ptrdiff_t>(s) + 1);
-    const std::vector<bool> required = required_operations(architecture_, so_far);
-    std::vector<std::size_t> stage;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (required[i] && !done[i]) stage.push_back(i);
-    }
-    done = required;
-    stages_.push_back(std::move(stage));
-  }
+  stages_ = msd::stages(architecture_, exits_);
 
-  weights_.resize(count);
+  weights_.resize(architecture_.operations.size());
   const ParameterSet& set = network.parameters();
   const auto upload = [&](const Tensor& host) {
     const Tensor tensor = Tensor::empty(runtime.allocator(), host.shape(), host.dtype());
@@ -54,22 +48,28 @@ Plan::Plan(Runtime& runtime, const Network& network, std::vector<std::int64_t> e
     storage_.push_back(tensor);
     return tensor.data();
   };
-  for (std::size_t i = 0; i < count; ++i) {
-    const Operation& op = architecture_.operations[i];
+  const auto prepare = [&](std::size_t i) {
     const Network::OperationParameters& ids = network.of(i);
-    if (!done[i]) continue;
-    if (op.kind == Kind::linear) {
-      weights_[i] = {keep(upload(set.host_value(ids.weight))),
-                     keep(upload(set.host_value(ids.bias)))};
-    } else if (op.kind == Kind::conv_bn_relu) {
-      const FoldedConvolution folded = folded_convolution(set, ids);
-      const Tensor weight = upload(folded.weight);
-      const Tensor packed = Tensor::empty(runtime.allocator(),
-                                          {conv_packed_elems(op.conv, ConvPass::forward)}, dtype_);
-      const ConvPackArgs pack = {weight.data(), packed.data(), op.conv, ConvPass::forward, dtype_};
-      conv_pack(runtime.context(), {&pack, 1});
-      weights_[i] = {keep(packed), keep(upload(folded.bias))};
-    }
+    visit(
+        architecture_.operations[i],
+        [&](const Convolution& c) {
+          const FoldedConvolution folded = folded_convolution(set, ids);
+          const Tensor weight = upload(folded.weight);
+          const Tensor packed = Tensor::empty(
+              runtime.allocator(), {conv_packed_elems(c.geometry, ConvPass::forward)}, dtype_);
+          const ConvPackArgs pack = {weight.data(), packed.data(), c.geometry, ConvPass::forward,
+                                     dtype_};
+          conv_pack(runtime.context(), {&pack, 1});
+          weights_[i] = {keep(packed), keep(upload(folded.bias))};
+        },
+        [](const MaxPool&) {}, [](const GlobalAveragePool&) {},
+        [&](const Linear&) {
+          weights_[i] = {keep(upload(set.host_value(ids.weight))),
+                         keep(upload(set.host_value(ids.bias)))};
+        });
+  };
+  for (const std::vector<std::size_t>& stage : stages_) {
+    for (const std::size_t i : stage) prepare(i);
   }
   runtime.synchronize();  // sessions on other streams may read the weights from here on
 }
@@ -92,16 +92,14 @@ PlanSession::PlanSession(Runtime& runtime, const Plan& plan, std::int64_t batch)
     : runtime_(runtime), plan_(plan), batch_(batch) {
   MSD_CHECK(batch >= 1, "a plan session of batch ", batch);
   place_buffers();
-  const Architecture& net = plan.architecture_;
+  const std::vector<Operation>& operations = plan.architecture_.operations;
   stages_.resize(plan.stages_.size());
   for (std::size_t s = 0; s < stages_.size(); ++s) {
     Stage& stage = stages_[s];
-    std::int64_t group = -1;
-    for (const std::size_t i : plan.stages_[s]) {
-      const Operation& op = net.operations[i];
-      if (op.group != group) stage.steps.emplace_back();
-      group = op.group;
-      bind(op, plan.weights_[i], stage.steps.back());
+    const std::vector<std::size_t>& of = plan.stages_[s];
+    for (std::size_t k = 0; k < of.size(); ++k) {
+      const bool starts_group = k == 0 || operations[of[k]].group != operations[of[k - 1]].group;
+      bind(of[k], starts_group, stage.steps);
     }
     stage.name = message("stage of exit ", plan.exits_[s] + 1);
     for (const Step& calls : stage.steps) stage.mul_adds += mul_adds_of(calls);
@@ -154,39 +152,49 @@ View PlanSession::view(const Feature& feature) const {
                                                                      feature.channels);
 }
 
-void PlanSession::bind(const Operation& op, const Plan::Weights& weights, Step& step) const {
+void PlanSession::bind(std::size_t operation, bool starts_group, std::vector<Step>& steps) const {
+  const Operation& op = plan_.architecture_.operations[operation];
+  const Plan::Weights& weights = plan_.weights_[operation];
   const View x = view(op.input), y = view(op.output);
-  switch (op.kind) {
-    case Kind::conv_bn_relu:
-      step.convolutions.push_back({x, weights.packed, weights.bias, y, op.conv, true});
-      return;
-    case Kind::max_pool:
-      step.max_pools.push_back({x, y, op.pool});
-      return;
-    case Kind::global_avg_pool:
-      step.avg_pools.push_back({x, y, x.h, x.w});
-      return;
-    case Kind::linear:
-      step.linears.push_back({x, weights.packed, weights.bias, y});
-      return;
-  }
+  const auto call = [&]<typename Args>(const Args& args) {
+    if (starts_group) steps.emplace_back(std::vector<Args>());
+    std::get<std::vector<Args>>(steps.back()).push_back(args);
+  };
+  visit(
+      op,
+      [&](const Convolution& c) {
+        call(ConvForwardArgs{x, weights.packed, weights.bias, y, c.geometry, true});
+      },
+      [&](const MaxPool& p) {
+        call(MaxPoolForwardArgs{x, y, p.geometry});
+      },
+      [&](const GlobalAveragePool&) {
+        call(AvgPoolForwardArgs{x, y, x.h, x.w});
+      },
+      [&](const Linear&) {
+        call(LinearForwardArgs{x, weights.packed, weights.bias, y});
+      });
 }
 
 std::int64_t PlanSession::mul_adds_of(const Step& step) {
-  std::int64_t total = 0;
-  for (const ConvForwardArgs& args : step.convolutions) {
-    total += args.y.h * args.y.w * args.geometry.weight_elems();
-  }
-  for (const LinearForwardArgs& args : step.linears) total += args.x.c * args.y.c;
-  return total;
+  return std::visit(
+      [](const auto& calls) {
+        std::int64_t total = 0;
+        for (const auto& args : calls) total += call_mul_adds(args);
+        return total;
+      },
+      step);
 }
 
 void PlanSession::run(const Step& step) const {
   ExecutionContext& context = runtime_.context();
-  if (!step.convolutions.empty()) conv_forward(context, step.convolutions);
-  if (!step.max_pools.empty()) max_pool_forward(context, step.max_pools);
-  if (!step.avg_pools.empty()) avg_pool_forward(context, step.avg_pools);
-  if (!step.linears.empty()) linear_forward(context, step.linears);
+  std::visit(
+      Overloaded{
+          [&](const std::vector<ConvForwardArgs>& calls) { conv_forward(context, calls); },
+          [&](const std::vector<MaxPoolForwardArgs>& calls) { max_pool_forward(context, calls); },
+          [&](const std::vector<AvgPoolForwardArgs>& calls) { avg_pool_forward(context, calls); },
+          [&](const std::vector<LinearForwardArgs>& calls) { linear_forward(context, calls); }},
+      step);
 }
 
 View PlanSession::run_stage(std::int64_t stage) {

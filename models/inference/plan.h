@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "engine/replay.h"
@@ -40,7 +41,7 @@ class Plan {
  private:
   friend class PlanSession;
   struct Weights {
-    const void* packed = nullptr;  // conv_bn_relu: packed for conv_forward; linear: [out][in]
+    const void* packed = nullptr;  // Convolution: packed for conv_forward; Linear: [out][in]
     const void* bias = nullptr;
   };
 
@@ -83,17 +84,14 @@ class PlanSession {
   std::int64_t arena_bytes() const { return arena_.size_bytes(); }
 
  private:
-  // One group of a stage: calls of one kind.
-  struct Step {
-    std::vector<ConvForwardArgs> convolutions;
-    std::vector<MaxPoolForwardArgs> max_pools;
-    std::vector<AvgPoolForwardArgs> avg_pools;
-    std::vector<LinearForwardArgs> linears;
-  };
+  // One group of a stage: one call of one op.
+  using Step = std::variant<std::vector<ConvForwardArgs>, std::vector<MaxPoolForwardArgs>,
+                            std::vector<AvgPoolForwardArgs>, std::vector<LinearForwardArgs>>;
 
   void place_buffers();
   View view(const Feature& feature) const;
-  void bind(const Operation& op, const Plan::Weights& weights, Step& step) const;
+  /// Adds the operation's call to `steps`, in a step of its own where it starts a group.
+  void bind(std::size_t operation, bool starts_group, std::vector<Step>& steps) const;
   static std::int64_t mul_adds_of(const Step& step);
   void run(const Step& step) const;
 

@@ -11,8 +11,6 @@
 namespace msd {
 namespace {
 
-using Kind = Operation::Kind;
-
 constexpr std::int64_t kCifarClassifierChannels = 128;
 
 class Builder {
@@ -58,16 +56,15 @@ class Builder {
     return slice;
   }
 
-  Operation& add(Kind kind, const std::string& name, Feature input, Feature output) {
+  void add(Operation::Kind kind, const std::string& name, Feature input, Feature output) {
     Operation op;
-    op.kind = kind;
+    op.kind = std::move(kind);
     op.name = name;
     op.input = input;
     op.output = output;
     op.block = block_;
     op.group = group_;
     net_.operations.push_back(std::move(op));
-    return net_.operations.back();
   }
 
   std::int64_t conv_out_size(Feature input, std::int64_t kernel, std::int64_t stride) {
@@ -80,12 +77,10 @@ class Builder {
     return out;
   }
 
-  Operation& conv(const std::string& conv_name, const std::string& batchnorm_name, Feature input,
-                  Feature output, std::int64_t kernel, std::int64_t stride) {
-    Operation& op = add(Kind::conv_bn_relu, conv_name, input, output);
-    op.batchnorm_name = batchnorm_name;
-    op.conv = {input.channels, output.channels, kernel, stride, kernel / 2};
-    return op;
+  void conv(const std::string& conv_name, const std::string& batchnorm_name, Feature input,
+            Feature output, std::int64_t kernel, std::int64_t stride, bool has_bias = false) {
+    const ConvGeometry geometry = {input.channels, output.channels, kernel, stride, kernel / 2};
+    add(Convolution{geometry, has_bias, batchnorm_name}, conv_name, input, output);
   }
 
   void stem() {
@@ -98,11 +93,11 @@ class Builder {
       const std::string at = prefix + std::to_string(scale) + (imagenet_first ? "." : ".net.");
       Feature to =
           new_buffer(conv_out_size(from, kernel, stride), config_.init_channels * factor(scale));
-      conv(at + "0", at + "1", from, to, kernel, stride).has_bias = imagenet_first;
+      conv(at + "0", at + "1", from, to, kernel, stride, imagenet_first);
       if (imagenet_first) {
         ++group_;
         const Feature pooled = new_buffer(conv_out_size(to, 3, 2), to.channels);
-        add(Kind::max_pool, "", to, pooled).pool = {3, 2, 1};
+        add(MaxPool{{3, 2, 1}}, "", to, pooled);
         to = pooled;
       }
       features_.push_back(to);
@@ -198,10 +193,10 @@ class Builder {
       from = to;
     }
     const Feature pooled = new_buffer(1, from.channels);
-    add(Kind::global_avg_pool, "", from, pooled);
+    add(GlobalAveragePool{}, "", from, pooled);
     ++group_;
     const Feature logits = new_buffer(1, config_.classes);
-    add(Kind::linear, at + "linear", pooled, logits);
+    add(Linear{}, at + "linear", pooled, logits);
     ++group_;
     net_.logits.push_back(logits);
     for (std::size_t i = first_op; i < net_.operations.size(); ++i) {
@@ -231,8 +226,11 @@ void check_size(const Architecture& net) {
   for (const Operation& op : net.operations) {
     const auto size =
         static_cast<double>(net.buffers[static_cast<std::size_t>(op.output.buffer)].size);
-    const auto kernel =
-        static_cast<double>(op.kind == Kind::max_pool ? op.pool.kernel : op.conv.kernel);
+    const auto kernel = static_cast<double>(visit(
+        op, [](const Convolution& c) { return c.geometry.kernel; },
+        [](const MaxPool& p) { return p.geometry.kernel; },
+        [](const GlobalAveragePool&) { return std::int64_t{1}; },
+        [](const Linear&) { return std::int64_t{1}; }));
     total += size * size * kernel * kernel * static_cast<double>(op.output.channels) *
              static_cast<double>(op.input.channels);
   }
@@ -305,6 +303,23 @@ std::vector<bool> required_operations(const Architecture& net,
     want(op.input);
   }
   return required;
+}
+
+std::vector<std::vector<std::size_t>> stages(const Architecture& net,
+                                             const std::vector<std::int64_t>& exits) {
+  std::vector<std::vector<std::size_t>> cut;
+  std::vector<bool> done(net.operations.size(), false);
+  std::vector<std::int64_t> so_far;
+  for (const std::int64_t exit : exits) {
+    so_far.push_back(exit);
+    const std::vector<bool> required = required_operations(net, so_far);
+    std::vector<std::size_t>& stage = cut.emplace_back();
+    for (std::size_t i = 0; i < required.size(); ++i) {
+      if (required[i] && !done[i]) stage.push_back(i);
+    }
+    done = required;
+  }
+  return cut;
 }
 
 }  // namespace msd

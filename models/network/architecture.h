@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "kernels/contracts/convolution.h"
@@ -23,28 +25,53 @@ struct FeatureBuffer {
   std::int64_t channels = 0;
 };
 
+/// Convolution (bias where has_bias) -> batch norm -> ReLU.
+struct Convolution {
+  ConvGeometry geometry;
+  bool has_bias = false;
+  std::string batchnorm_name;  // its checkpoint prefix
+};
+
+struct MaxPool {
+  PoolGeometry geometry;
+};
+
+/// The mean over all positions.
+struct GlobalAveragePool {};
+
+/// To the exit's logits, with bias.
+struct Linear {};
+
 /// One step of the network. The trunk's layers write channel slices of shared buffers; everything
 /// else writes a buffer of its own.
 struct Operation {
-  enum class Kind : std::uint8_t {
-    conv_bn_relu,  // conv (bias where has_bias) -> batch norm -> ReLU
-    max_pool,
-    global_avg_pool,  // mean over all positions
-    linear,           // to the exit's logits
-  };
+  /// The one list of what a network is made of. Whoever must tell the kinds apart does it by
+  /// visit(), so that a new one compiles nowhere until every place knows it.
+  using Kind = std::variant<Convolution, MaxPool, GlobalAveragePool, Linear>;
 
-  Kind kind = Kind::conv_bn_relu;
+  Kind kind;
   Feature input, output;
-  ConvGeometry conv;           // conv_bn_relu
-  bool has_bias = false;       // conv_bn_relu
-  PoolGeometry pool;           // max_pool
-  std::string name;            // checkpoint prefix of the convolution or linear layer
-  std::string batchnorm_name;  // conv_bn_relu
-  std::int64_t block = 0;      // the block, and exit, it belongs to
+  std::string name;        // checkpoint prefix of the convolution or linear layer
+  std::int64_t block = 0;  // the block, and exit, it belongs to
   bool is_classifier = false;
   /// Operations that follow one another with the same group are of one kind and independent.
   std::int64_t group = 0;
 };
+
+/// A visitor made of one function an alternative.
+template <typename... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+template <typename... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;
+
+/// Calls the one of `cases` that takes the operation's kind, and returns what it does. There is one
+/// for every kind, none of them generic.
+template <typename... Cases>
+decltype(auto) visit(const Operation& op, Cases&&... cases) {
+  return std::visit(Overloaded{std::forward<Cases>(cases)...}, op.kind);
+}
 
 /// The network a configuration describes, as a list of operations in execution order: block 1,
 /// its classifier, block 2, ... Training, inference, costs and checkpoints are all made from it.
@@ -81,5 +108,11 @@ void check_exits(const Architecture& architecture, const std::vector<std::int64_
 /// the channel ranges.
 std::vector<bool> required_operations(const Architecture& architecture,
                                       const std::vector<std::int64_t>& exits);
+
+/// Cuts the operations (their indices, in execution order) into stages, one an exit: each holds
+/// what its exit of `exits`, which rise, depends on and no earlier one of them does (lazy). One
+/// exit: what it depends on alone (direct).
+std::vector<std::vector<std::size_t>> stages(const Architecture& architecture,
+                                             const std::vector<std::int64_t>& exits);
 
 }  // namespace msd

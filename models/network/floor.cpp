@@ -9,8 +9,6 @@
 namespace msd {
 namespace {
 
-using Kind = Operation::Kind;
-
 constexpr double kFloat = 4.0;  // bytes of a parameter
 
 /// What one operation moves, in elements of a batch.
@@ -36,6 +34,14 @@ double statistics_bytes(const Architecture& net, const Operation& op, std::int64
       batch_statistics_bytes({nullptr, dtype, batch, size, size, channels, channels}));
 }
 
+/// Of one of the operation's parameters, as inference keeps them.
+double parameter_bytes(const Operation& op, DType dtype) {
+  return visit(
+      op, [&](const Convolution&) { return static_cast<double>(size_bytes(dtype)); },
+      [](const MaxPool&) { return 0.0; }, [](const GlobalAveragePool&) { return 0.0; },
+      [](const Linear&) { return kFloat; });
+}
+
 double flops(const Architecture& net, const Operation& op, std::int64_t batch) {
   return 2.0 * static_cast<double>(batch * mul_adds(net, op));
 }
@@ -56,45 +62,41 @@ Work training_step_work(const Architecture& net, std::int64_t batch, DType dtype
   const auto size = static_cast<double>(size_bytes(dtype));
   Work work;
   for (const Operation& op : net.operations) {
-    const auto [x, y, weights] = operands(net, op, batch);
+    const Operands of = operands(net, op, batch);
+    const double x = of.x, y = of.y, weights = of.weights;
     const bool first = op.input.buffer == 0;  // images have no gradient
-    if (op.kind == Kind::conv_bn_relu) {
-      const double convolution = (first ? 2.0 : 3.0) * x + 3.0 * y - (first ? y : 0.0);
-      const double batchnorm = 7.0 * y;  // x y | x dy | x dy dx
-      work.bytes += (convolution + batchnorm) * size + 3.0 * weights * size;
-      work.bytes += 2.0 * statistics_bytes(net, op, batch, dtype);
-      work.flops += (first ? 2.0 : 3.0) * flops(net, op, batch);
-    } else if (op.kind == Kind::linear) {
-      work.bytes += (3.0 * x + 3.0 * y) * size + 3.0 * weights * kFloat;
-      work.flops += 3.0 * flops(net, op, batch);
-    } else {
-      work.bytes += 2.0 * (x + y) * size;
-    }
+    const auto pooling = [&] { work.bytes += 2.0 * (x + y) * size; };
+    visit(
+        op,
+        [&](const Convolution&) {
+          const double convolution = (first ? 2.0 : 3.0) * x + 3.0 * y - (first ? y : 0.0);
+          const double batchnorm = 7.0 * y;  // x y | x dy | x dy dx
+          work.bytes += (convolution + batchnorm) * size + 3.0 * weights * size;
+          work.bytes += 2.0 * statistics_bytes(net, op, batch, dtype);
+          work.flops += (first ? 2.0 : 3.0) * flops(net, op, batch);
+        },
+        [&](const MaxPool&) { pooling(); }, [&](const GlobalAveragePool&) { pooling(); },
+        [&](const Linear&) {
+          work.bytes += (3.0 * x + 3.0 * y) * size + 3.0 * weights * kFloat;
+          work.flops += 3.0 * flops(net, op, batch);
+        });
     work.bytes += 5.0 * weights * kFloat;  // SGD: weight, velocity both ways, gradient
   }
   return work;
 }
 
 std::vector<Work> stage_work(const Architecture& net, std::int64_t batch, DType dtype) {
-  std::vector<Work> stages;
-  std::vector<bool> done(net.operations.size(), false);
-  std::vector<std::int64_t> exits;
-  for (std::int64_t exit = 0; exit < net.exits(); ++exit) {
-    exits.push_back(exit);
-    const std::vector<bool> required = required_operations(net, exits);
-    Work work;
-    for (std::size_t i = 0; i < required.size(); ++i) {
-      if (!required[i] || done[i]) continue;
+  std::vector<Work> of_stages;
+  const auto size = static_cast<double>(size_bytes(dtype));
+  for (const std::vector<std::size_t>& stage : stages(net, all_exits(net))) {
+    Work& work = of_stages.emplace_back();
+    for (const std::size_t i : stage) {
       const Operation& op = net.operations[i];
       const auto [x, y, weights] = operands(net, op, batch);
-      const auto size = static_cast<double>(size_bytes(dtype));
-      work += {(x + y) * size + weights * (op.kind == Kind::linear ? kFloat : size),
-               flops(net, op, batch)};
+      work += {(x + y) * size + weights * parameter_bytes(op, dtype), flops(net, op, batch)};
     }
-    done = required;
-    stages.push_back(work);
   }
-  return stages;
+  return of_stages;
 }
 
 }  // namespace msd

@@ -9,9 +9,6 @@
 namespace msd {
 namespace {
 
-using Kind = Operation::Kind;
-using Role = StateEntry::Role;
-
 template <typename Draw>
 void fill(ParameterSet& set, ParameterSet::Id id, std::uint64_t seed, Draw&& draw) {
   RandomStream random(seed, RandomPurpose::weights, static_cast<std::uint64_t>(id));
@@ -22,7 +19,8 @@ void fill(ParameterSet& set, ParameterSet::Id id, std::uint64_t seed, Draw&& dra
   set.set_parameter(id, values);
 }
 
-ParameterSet::Id& id_for(Role role, Network::OperationParameters& ids) {
+ParameterSet::Id& id_for(StateEntry::Role role, Network::OperationParameters& ids) {
+  using Role = StateEntry::Role;
   switch (role) {
     case Role::weight:
       return ids.weight;
@@ -50,7 +48,7 @@ ParameterSet::Id add(const StateEntry& entry, ParameterSet& set) {
       return set.add_parameter(entry.name, entry.shape, ParameterLayout::plain);
     case StateEntry::Kind::statistic:
       return set.add_statistic(entry.name, entry.shape[0],
-                               entry.role == Role::running_var ? 1.0 : 0.0);
+                               entry.role == StateEntry::Role::running_var ? 1.0 : 0.0);
     case StateEntry::Kind::counter:
       break;
   }
@@ -78,22 +76,26 @@ void Network::initialize(std::uint64_t seed, Initialization how) {
   for (std::size_t i = 0; i < architecture_.operations.size(); ++i) {
     const Operation& op = architecture_.operations[i];
     const OperationParameters& ids = ids_[i];
-    if (op.kind == Kind::conv_bn_relu) {
-      const double taps = static_cast<double>(op.conv.kernel * op.conv.kernel);
-      const double fan_in = taps * static_cast<double>(op.conv.cin);
-      const double fan_out = taps * static_cast<double>(op.conv.cout);
-      const double deviation =
-          std::sqrt(2.0 / (how == Initialization::he_fan_out ? fan_out : fan_in));
-      fill(parameters_, ids.weight, seed,
-           [&](RandomStream& random) { return deviation * random.normal(); });
-      if (op.has_bias) fill(parameters_, ids.bias, seed, uniform(1.0 / std::sqrt(fan_in)));
-      fill(parameters_, ids.gamma, seed, constant(1.0));
-      fill(parameters_, ids.beta, seed, constant(0.0));
-    } else if (op.kind == Kind::linear) {
-      const double fan_in = static_cast<double>(op.input.channels);
-      fill(parameters_, ids.weight, seed, uniform(1.0 / std::sqrt(fan_in)));
-      fill(parameters_, ids.bias, seed, constant(0.0));
-    }
+    visit(
+        op,
+        [&](const Convolution& c) {
+          const double taps = static_cast<double>(c.geometry.kernel * c.geometry.kernel);
+          const double fan_in = taps * static_cast<double>(c.geometry.cin);
+          const double fan_out = taps * static_cast<double>(c.geometry.cout);
+          const double deviation =
+              std::sqrt(2.0 / (how == Initialization::he_fan_out ? fan_out : fan_in));
+          fill(parameters_, ids.weight, seed,
+               [&](RandomStream& random) { return deviation * random.normal(); });
+          if (c.has_bias) fill(parameters_, ids.bias, seed, uniform(1.0 / std::sqrt(fan_in)));
+          fill(parameters_, ids.gamma, seed, constant(1.0));
+          fill(parameters_, ids.beta, seed, constant(0.0));
+        },
+        [](const MaxPool&) {}, [](const GlobalAveragePool&) {},
+        [&](const Linear&) {
+          const double fan_in = static_cast<double>(op.input.channels);
+          fill(parameters_, ids.weight, seed, uniform(1.0 / std::sqrt(fan_in)));
+          fill(parameters_, ids.bias, seed, constant(0.0));
+        });
   }
 }
 

@@ -8,8 +8,6 @@
 namespace msd {
 namespace {
 
-using Kind = Operation::Kind;
-
 // What runtimes of 2020 and later read.
 constexpr std::int64_t kIrVersion = 8, kOperatorSet = 13;
 
@@ -50,27 +48,25 @@ class Exporter {
   // Each returns the name of the operation's result.
   std::string add(const Operation& op, const std::string& input) {
     const std::string at = "block" + std::to_string(op.block + 1) + ".";
-    switch (op.kind) {
-      case Kind::conv_bn_relu:
-        return add_convolution(op, input);
-      case Kind::max_pool: {
-        const auto [kernel, stride, padding] = op.pool;
-        add_window("MaxPool", at + "max_pool", {input}, kernel, stride, padding);
-        return at + "max_pool";
-      }
-      case Kind::global_avg_pool:
-        graph_.add_node("GlobalAveragePool", at + "average_pool", {input});
-        set_int(graph_.add_node("Flatten", at + "flatten", {at + "average_pool"}), "axis", 1);
-        return at + "flatten";
-      case Kind::linear: {
-        const std::string name = logits_name(op.block);
-        const std::string weight = initializer(op.name + ".weight");
-        const std::string bias = initializer(op.name + ".bias");
-        set_int(graph_.add_node("Gemm", name, {input, weight, bias}), "transB", 1);
-        return name;
-      }
-    }
-    return {};
+    return visit(
+        op, [&](const Convolution& c) { return add_convolution(op.name, c, input); },
+        [&](const MaxPool& p) {
+          const auto [kernel, stride, padding] = p.geometry;
+          add_window("MaxPool", at + "max_pool", {input}, kernel, stride, padding);
+          return at + "max_pool";
+        },
+        [&](const GlobalAveragePool&) {
+          graph_.add_node("GlobalAveragePool", at + "average_pool", {input});
+          set_int(graph_.add_node("Flatten", at + "flatten", {at + "average_pool"}), "axis", 1);
+          return at + "flatten";
+        },
+        [&](const Linear&) {
+          const std::string name = logits_name(op.block);
+          const std::string weight = initializer(op.name + ".weight");
+          const std::string bias = initializer(op.name + ".bias");
+          set_int(graph_.add_node("Gemm", name, {input, weight, bias}), "transB", 1);
+          return name;
+        });
   }
 
   void add_window(const std::string& op_type, const std::string& name,
@@ -82,23 +78,25 @@ class Exporter {
     set_ints(node, "pads", {padding, padding, padding, padding});
   }
 
-  std::string add_convolution(const Operation& op, const std::string& input) {
-    const std::string weight = op.name + ".weight", bias = op.name + ".bias";
-    const std::string& bn = op.batchnorm_name;
+  std::string add_convolution(const std::string& name, const Convolution& convolution,
+                              const std::string& input) {
+    const std::string weight = name + ".weight", bias = name + ".bias";
+    const std::string& bn = convolution.batchnorm_name;
     std::vector<std::string> inputs = {input};
     if (fold_) {
       const FoldedConvolution folded =
-          fold_batchnorm(tensor(weight), op.has_bias ? tensor(bias) : Tensor(),
+          fold_batchnorm(tensor(weight), convolution.has_bias ? tensor(bias) : Tensor(),
                          {tensor(bn + ".weight"), tensor(bn + ".bias"),
                           tensor(bn + ".running_mean"), tensor(bn + ".running_var")});
       inputs.push_back(initializer(weight, folded.weight));
       inputs.push_back(initializer(bias, folded.bias));
     } else {
       inputs.push_back(initializer(weight));
-      if (op.has_bias) inputs.push_back(initializer(bias));
+      if (convolution.has_bias) inputs.push_back(initializer(bias));
     }
-    add_window("Conv", op.name, inputs, op.conv.kernel, op.conv.stride, op.conv.padding);
-    std::string result = op.name;
+    const ConvGeometry& g = convolution.geometry;
+    add_window("Conv", name, inputs, g.kernel, g.stride, g.padding);
+    std::string result = name;
     if (!fold_) {
       inputs = {result};
       for (const char* leaf : {".weight", ".bias", ".running_mean", ".running_var"}) {
@@ -108,8 +106,8 @@ class Exporter {
                 static_cast<float>(kBatchNormEpsilon));
       result = bn;
     }
-    graph_.add_node("Relu", op.name + ".relu", {result});
-    return op.name + ".relu";
+    graph_.add_node("Relu", name + ".relu", {result});
+    return name + ".relu";
   }
 
   const Architecture& net_;

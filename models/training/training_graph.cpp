@@ -12,8 +12,6 @@
 namespace msd {
 namespace {
 
-using Kind = Operation::Kind;
-
 std::int64_t losses_offset(std::int64_t batch) {
   return round_up(batch * size_bytes(DType::i32), Allocator::kAlignment);
 }
@@ -55,11 +53,7 @@ TrainingGraph::TrainingGraph(Runtime& runtime, Network& network, std::int64_t ba
     Operations group;
     const std::int64_t id = net.operations[i].group;
     for (; i < net.operations.size() && net.operations[i].group == id; ++i) group.push_back(i);
-    if (net.operations[group[0]].kind == Kind::conv_bn_relu) {
-      record_convolutions(group);
-    } else {
-      record_others(group);
-    }
+    record(group);
   }
   auto& loss = tape_.record<CrossEntropyNode>(labels(), losses_data());
   for (std::size_t exit = 0; exit < logits_.size(); ++exit) {
@@ -71,6 +65,30 @@ TrainingGraph::TrainingGraph(Runtime& runtime, Network& network, std::int64_t ba
 Variable TrainingGraph::variable(const Feature& feature) const {
   return {buffers_[static_cast<std::size_t>(feature.buffer)].buffer, feature.first,
           feature.channels};
+}
+
+void TrainingGraph::record(const Operations& group) {
+  const std::vector<Operation>& all = network_.architecture().operations;
+  const auto from = [&](std::size_t i) { return variable(all[i].input); };
+  const auto to = [&](std::size_t i) { return variable(all[i].output); };
+  visit(
+      all[group[0]], [&](const Convolution&) { record_convolutions(group); },
+      [&](const MaxPool&) {
+        auto& node = tape_.record<MaxPoolNode>();
+        for (const std::size_t i : group) {
+          node.add(from(i), to(i), std::get<MaxPool>(all[i].kind).geometry);
+        }
+      },
+      [&](const GlobalAveragePool&) {
+        auto& node = tape_.record<GlobalAvgPoolNode>();
+        for (const std::size_t i : group) node.add(from(i), to(i));
+      },
+      [&](const Linear&) {
+        auto& node = tape_.record<LinearNode>();
+        for (const std::size_t i : group) {
+          node.add(from(i), to(i), {network_.of(i).weight, network_.of(i).bias});
+        }
+      });
 }
 
 void TrainingGraph::record_convolutions(const Operations& group) {
@@ -87,7 +105,7 @@ void TrainingGraph::record_convolutions(const Operations& group) {
     raw.push_back(
         tape_.buffer(batch_, size, size, op.output.channels,
                      {.requires_gradient = true, .keep = false, .gradient_in_place = true}));
-    convolutions.add(variable(op.input), raw.back(), op.conv,
+    convolutions.add(variable(op.input), raw.back(), std::get<Convolution>(op.kind).geometry,
                      {network_.of(i).weight, network_.of(i).bias});
   }
   auto& norms = tape_.record<BatchNormNode>(kBatchNormMomentum, kBatchNormEpsilon);
@@ -96,21 +114,6 @@ void TrainingGraph::record_convolutions(const Operations& group) {
     norms.add(raw[k], variable(net.operations[group[k]].output),
               {ids.gamma, ids.beta, ids.running_mean, ids.running_var},
               convolutions.leave_statistics(k));
-  }
-}
-
-void TrainingGraph::record_others(const Operations& group) {
-  const Architecture& net = network_.architecture();
-  for (const std::size_t i : group) {
-    const Operation& op = net.operations[i];
-    const Variable from = variable(op.input), to = variable(op.output);
-    if (op.kind == Kind::max_pool) {
-      tape_.record<MaxPoolNode>().add(from, to, op.pool);
-    } else if (op.kind == Kind::global_avg_pool) {
-      tape_.record<GlobalAvgPoolNode>().add(from, to);
-    } else {
-      tape_.record<LinearNode>().add(from, to, {network_.of(i).weight, network_.of(i).bias});
-    }
   }
 }
 

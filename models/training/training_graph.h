@@ -54,8 +54,8 @@ class TrainingGraph {
 
  private:
   using Operations = std::vector<std::size_t>;
+  void record(const Operations& group);
   void record_convolutions(const Operations& group);
-  void record_others(const Operations& group);
   Variable variable(const Feature& feature) const;
 
   void* losses_data() const;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "models/network/cost.h"
@@ -15,7 +16,6 @@
 namespace msd {
 namespace {
 
-using Kind = Operation::Kind;
 using test::throws;
 
 constexpr std::uint64_t kRandomConfigs = 300;
@@ -42,28 +42,28 @@ std::int64_t size_of(const Architecture& net, const Feature& f) {
 
 void expect_shapes_fit(const Architecture& net, const Operation& op) {
   const std::int64_t in = size_of(net, op.input), out = size_of(net, op.output);
-  switch (op.kind) {
-    case Kind::conv_bn_relu:
-      EXPECT_EQ(op.conv.cin, op.input.channels) << op.name;
-      EXPECT_EQ(op.conv.cout, op.output.channels) << op.name;
-      EXPECT_EQ(op.conv.padding, op.conv.kernel / 2) << op.name;
-      EXPECT_EQ(op.conv.out_size(in), out) << op.name;
-      EXPECT_FALSE(op.name.empty() || op.batchnorm_name.empty());
-      return;
-    case Kind::max_pool:
-      EXPECT_EQ(op.input.channels, op.output.channels);
-      EXPECT_EQ(op.pool.out_size(in), out);
-      return;
-    case Kind::global_avg_pool:
-      EXPECT_EQ(op.input.channels, op.output.channels);
-      EXPECT_EQ(out, 1);
-      return;
-    case Kind::linear:
-      EXPECT_EQ(in, 1);
-      EXPECT_EQ(out, 1);
-      EXPECT_FALSE(op.name.empty());
-      return;
-  }
+  visit(
+      op,
+      [&](const Convolution& c) {
+        EXPECT_EQ(c.geometry.cin, op.input.channels) << op.name;
+        EXPECT_EQ(c.geometry.cout, op.output.channels) << op.name;
+        EXPECT_EQ(c.geometry.padding, c.geometry.kernel / 2) << op.name;
+        EXPECT_EQ(c.geometry.out_size(in), out) << op.name;
+        EXPECT_FALSE(op.name.empty() || c.batchnorm_name.empty());
+      },
+      [&](const MaxPool& p) {
+        EXPECT_EQ(op.input.channels, op.output.channels);
+        EXPECT_EQ(p.geometry.out_size(in), out);
+      },
+      [&](const GlobalAveragePool&) {
+        EXPECT_EQ(op.input.channels, op.output.channels);
+        EXPECT_EQ(out, 1);
+      },
+      [&](const Linear&) {
+        EXPECT_EQ(in, 1);
+        EXPECT_EQ(out, 1);
+        EXPECT_FALSE(op.name.empty());
+      });
 }
 
 // Every channel is written exactly once, before it is read, and by another group than its readers'.
@@ -98,7 +98,7 @@ void expect_order(const Architecture& net) {
       EXPECT_TRUE(!a.is_classifier || b.is_classifier);
     }
     if (a.group == b.group) {
-      EXPECT_EQ(a.kind, b.kind);
+      EXPECT_EQ(a.kind.index(), b.kind.index());
       EXPECT_EQ(a.block, b.block);
       EXPECT_EQ(a.is_classifier, b.is_classifier);
     }
@@ -118,7 +118,7 @@ void expect_exits(const Architecture& net) {
     const Feature& logits = net.logits[static_cast<std::size_t>(exit)];
     EXPECT_EQ(logits.channels, net.config.classes);
     const Operation& op = net.operations[static_cast<std::size_t>(owner.at(logits, 0))];
-    EXPECT_TRUE(op.kind == Kind::linear && op.is_classifier && op.block == exit);
+    EXPECT_TRUE(std::holds_alternative<Linear>(op.kind) && op.is_classifier && op.block == exit);
     EXPECT_EQ(op.output.channels, logits.channels);
   }
 }
@@ -155,12 +155,17 @@ void expect_requirements(const Architecture& net) {
   std::vector<std::vector<bool>> alone;
   std::vector<std::int64_t> so_far;
   std::vector<bool> before(net.operations.size(), false);
+  const std::vector<std::vector<std::size_t>> lazy = stages(net, all_exits(net));
+  ASSERT_EQ(lazy.size(), static_cast<std::size_t>(net.exits()));
   for (std::int64_t exit = 0; exit < net.exits(); ++exit) {
     alone.push_back(required_operations(net, {exit}));
     so_far.push_back(exit);
     const std::vector<bool> together = required_operations(net, so_far);
+    std::vector<std::size_t> added, direct;
     for (std::size_t i = 0; i < net.operations.size(); ++i) {
       EXPECT_EQ(together[i], before[i] || alone.back()[i]);
+      if (together[i] && !before[i]) added.push_back(i);
+      if (alone.back()[i]) direct.push_back(i);
       // Every trunk operation that an exit needs is needed by the next as well; a classifier by its
       // own exit alone.
       const Operation& op = net.operations[i];
@@ -173,6 +178,8 @@ void expect_requirements(const Architecture& net) {
         EXPECT_FALSE(together[i]);
       }
     }
+    EXPECT_EQ(lazy[static_cast<std::size_t>(exit)], added);
+    EXPECT_EQ(stages(net, {exit}), (std::vector<std::vector<std::size_t>>{direct}));
     before = together;
   }
   for (std::size_t i = 0; i < net.operations.size(); ++i) {
@@ -225,8 +232,9 @@ TEST(Architecture, OnlyTheImagenetStemHasABiasAndAMaxPool) {
     std::vector<std::string> biased;
     int pools = 0;
     for (const Operation& op : net.operations) {
-      if (op.has_bias) biased.push_back(op.name);
-      pools += op.kind == Kind::max_pool;
+      const auto* conv = std::get_if<Convolution>(&op.kind);
+      if (conv != nullptr && conv->has_bias) biased.push_back(op.name);
+      pools += std::holds_alternative<MaxPool>(op.kind);
     }
     const bool imagenet = net.config.input_kind == InputKind::imagenet;
     EXPECT_EQ(biased, imagenet ? std::vector<std::string>{"blocks.0.0.layers.0.0"}

@@ -130,28 +130,25 @@ TEST(Cost, OneOperationOfEachKind) {
   Architecture net;
   net.buffers = {{32, 3}, {16, 8}, {8, 8}, {1, 8}, {1, 10}};
   Operation conv;
-  conv.kind = Operation::Kind::conv_bn_relu;
   conv.input = {0, 0, 3};
   conv.output = {1, 0, 8};
-  conv.conv = {3, 8, 7, 2, 3};
-  conv.has_bias = true;
+  conv.kind = Convolution{{3, 8, 7, 2, 3}, true, ""};
   EXPECT_EQ(mul_adds(net, conv), 16 * 16 * 7 * 7 * 3 * 8);
   EXPECT_EQ(ops(net, conv), 16 * 16 * 7 * 7 * 3 * 8 + 16 * 16 * 8);  // the bias is not counted
   EXPECT_EQ(parameters(conv), 7 * 7 * 3 * 8 + 8 + 2 * 8);
-  conv.has_bias = false;
+  conv.kind = Convolution{{3, 8, 7, 2, 3}, false, ""};
   EXPECT_EQ(parameters(conv), 7 * 7 * 3 * 8 + 2 * 8);
 
   Operation pool;
-  pool.kind = Operation::Kind::max_pool;
   pool.input = {1, 0, 8};
   pool.output = {2, 0, 8};
-  pool.pool = {3, 2, 1};
+  pool.kind = MaxPool{{3, 2, 1}};
   EXPECT_EQ(mul_adds(net, pool), 0);
   EXPECT_EQ(ops(net, pool), 9 * 8 * 8 * 8);
   EXPECT_EQ(parameters(pool), 0);
 
   Operation average;
-  average.kind = Operation::Kind::global_avg_pool;
+  average.kind = GlobalAveragePool{};
   average.input = {2, 0, 8};
   average.output = {3, 0, 8};
   EXPECT_EQ(mul_adds(net, average), 0);
@@ -159,7 +156,7 @@ TEST(Cost, OneOperationOfEachKind) {
   EXPECT_EQ(parameters(average), 0);
 
   Operation linear;
-  linear.kind = Operation::Kind::linear;
+  linear.kind = Linear{};
   linear.input = {3, 0, 8};
   linear.output = {4, 0, 10};
   EXPECT_EQ(mul_adds(net, linear), 80);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <variant>
 #include <vector>
 
 #include "models/network/config.h"
@@ -22,7 +23,7 @@ struct Published {
 double spared_bytes(const Architecture& net, std::int64_t batch) {
   double bytes = 0.0;
   for (const Operation& op : net.operations) {
-    if (op.kind != Operation::Kind::conv_bn_relu) continue;
+    if (!std::holds_alternative<Convolution>(op.kind)) continue;
     const std::int64_t size = net.buffers[static_cast<std::size_t>(op.output.buffer)].size;
     const std::int64_t rows = batch * size * size, part = op.output.channels <= 32 ? 128 : 64;
     const std::int64_t parts = (rows + part - 1) / part;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <map>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "engine/files/safetensors.h"
@@ -91,13 +92,15 @@ TEST_F(NetworkTest, IdsBelongToTheirOperations) {
         EXPECT_EQ(set.parameter_name(id), name);
       }
     };
-    const bool conv = op.kind == Operation::Kind::conv_bn_relu;
-    const bool linear = op.kind == Operation::Kind::linear;
-    expect(ids.weight, conv || linear, op.name + ".weight");
-    expect(ids.bias, linear || op.has_bias, op.name + ".bias");
-    expect(ids.gamma, conv, op.batchnorm_name + ".weight");
-    expect(ids.beta, conv, op.batchnorm_name + ".bias");
-    EXPECT_EQ(ids.running_mean >= 0 && ids.running_var >= 0 && ids.batches_tracked >= 0, conv);
+    const auto* conv = std::get_if<Convolution>(&op.kind);
+    const bool linear = std::holds_alternative<Linear>(op.kind);
+    expect(ids.weight, conv != nullptr || linear, op.name + ".weight");
+    expect(ids.bias, linear || (conv != nullptr && conv->has_bias), op.name + ".bias");
+    const std::string batchnorm = conv != nullptr ? conv->batchnorm_name : "";
+    expect(ids.gamma, conv != nullptr, batchnorm + ".weight");
+    expect(ids.beta, conv != nullptr, batchnorm + ".bias");
+    EXPECT_EQ(ids.running_mean >= 0 && ids.running_var >= 0 && ids.batches_tracked >= 0,
+              conv != nullptr);
   }
 }
 

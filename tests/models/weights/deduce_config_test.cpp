@@ -7,6 +7,7 @@
 #include <functional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "engine/files/safetensors.h"
@@ -31,11 +32,24 @@ StateShapes shapes_of(const MsdnetConfig& config) { return test::NaiveNetwork(co
 
 auto parts_of(const Feature& f) { return std::make_tuple(f.buffer, f.first, f.channels); }
 
+// The numbers of a kind, and the name of its batch norm.
+std::pair<std::vector<std::int64_t>, std::string> kind_of(const Operation& op) {
+  using Parts = std::pair<std::vector<std::int64_t>, std::string>;
+  return visit(
+      op,
+      [](const Convolution& c) {
+        const ConvGeometry& g = c.geometry;
+        return Parts{{g.cin, g.cout, g.kernel, g.stride, g.padding, c.has_bias}, c.batchnorm_name};
+      },
+      [](const MaxPool& p) {
+        return Parts{{p.geometry.kernel, p.geometry.stride, p.geometry.padding}, ""};
+      },
+      [](const GlobalAveragePool&) { return Parts{}; }, [](const Linear&) { return Parts{}; });
+}
+
 auto parts_of(const Operation& op) {
-  return std::make_tuple(op.kind, parts_of(op.input), parts_of(op.output), op.conv.cin,
-                         op.conv.cout, op.conv.kernel, op.conv.stride, op.conv.padding, op.has_bias,
-                         op.pool.kernel, op.pool.stride, op.pool.padding, op.name,
-                         op.batchnorm_name, op.block, op.is_classifier, op.group);
+  return std::make_tuple(op.kind.index(), kind_of(op), parts_of(op.input), parts_of(op.output),
+                         op.name, op.block, op.is_classifier, op.group);
 }
 
 // Every part of what is built, whatever the options are called.
