@@ -16,28 +16,19 @@ std::int64_t resized_side(const MsdnetConfig& config) {
 ImageSession::ImageSession(Runtime& runtime, const Plan& plan, const DataDescription& description)
     : runtime_(runtime),
       session_(runtime, plan, 1),
-      reader_(runtime, 1, plan.architecture().config.classes, plan.dtype()) {
+      reader_(runtime, 1, plan.architecture().config.classes, plan.dtype()),
+      normalizer_(runtime.allocator(), description.mean, description.std) {
   const View input = session_.input();
   pixels_ = Tensor::empty(runtime.allocator(), {input.h, input.w, input.c}, DType::u8);
   index_ = Tensor::zeros(runtime.allocator(), {1}, DType::i64);
-  mean_ = Tensor::empty(runtime.allocator(), {input.c}, DType::f32);
-  std_ = Tensor::empty(runtime.allocator(), {input.c}, DType::f32);
-  mean_.write(description.mean.data(), sizeof(description.mean));
-  std_.write(description.std.data(), sizeof(description.std));
 }
 
 void ImageSession::load(const std::uint8_t* pixels) {
   pixels_.write(pixels, pixels_.elems());
-  ImageToFloatArgs args;
-  args.images = static_cast<const std::uint8_t*>(pixels_.data());
-  args.count = 1;
-  args.y = session_.input();
-  args.h = args.y.h;
-  args.w = args.y.w;
-  args.index = static_cast<const std::int64_t*>(index_.data());
-  args.mean = static_cast<const float*>(mean_.data());
-  args.std = static_cast<const float*>(std_.data());
-  image_to_float(runtime_.context(), {&args, 1});
+  const View input = session_.input();
+  normalizer_.run(runtime_.context(),
+                  {static_cast<const std::uint8_t*>(pixels_.data()), 1, input.h, input.w},
+                  static_cast<const std::int64_t*>(index_.data()), nullptr, input);
 }
 
 ExitAnswer ImageSession::run_stage(std::int64_t stage) {

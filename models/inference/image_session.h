@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/image_normalizer.h"
 #include "models/exits/confidence_reader.h"
 #include "models/inference/plan.h"
 #include "models/network/data_description.h"
@@ -48,7 +49,8 @@ class ImageSession {
   Runtime& runtime_;
   PlanSession session_;
   ConfidenceReader reader_;
-  Tensor pixels_, index_, mean_, std_;  // what image_to_float reads
+  ImageNormalizer normalizer_;
+  Tensor pixels_, index_;  // what it reads
 };
 
 }  // namespace msd
