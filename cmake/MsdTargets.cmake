@@ -19,7 +19,7 @@ function(msd_options target)
       -fno-sanitize-recover=all>)
     target_link_options(${target} PUBLIC -fsanitize=${MSD_SANITIZE})
   endif()
-  # The kernels' unrolled loops take g++ minutes a file with every check inline (convolution.cpp for
+  # The kernels' unrolled loops take g++ minutes a file with every check inline (conv_units.cpp for
   # AVX-512: 257 s at -O2, 42 s so): checks are calls, and null and object-size are left to ASan,
   # which sees the same accesses.
   if(MSD_SANITIZE MATCHES "address" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
