@@ -18,6 +18,9 @@
 #include "bench/cuda_bench.h"
 #include "kernels/error.h"
 #include "models/network/architecture.h"
+#include "tests/kernels/calls/batchnorm.h"
+#include "tests/kernels/calls/convolution.h"
+#include "tests/kernels/calls/optimizer.h"
 
 namespace msd::bench {
 namespace {
@@ -49,121 +52,60 @@ void convolution(benchmark::State& state, Conv op, const ConvShape& s, Precision
   if (!algorithm.empty()) gpu.use(*plugin(), message(name(op), "=", algorithm));
   gpu.allow_tf32(precision == Precision::tf32);
   const DType dtype = activations(precision);
-  const std::int64_t out = s.g.out_size(s.size), bytes_each = msd::size_bytes(dtype);
-  const std::int64_t x_pitch = msd::row_pitch(s.x_channels, dtype);
-  const std::int64_t y_pitch = msd::row_pitch(s.g.cout, dtype);
-  const std::int64_t x_rows = kBatch * s.size * s.size, y_rows = kBatch * out * out;
+  const calls::ConvShape shape = {kBatch, s.size, s.size, s.g};
+  const calls::ConvGaps gaps = {calls::slice(s.g.cin, row_pitch(s.x_channels, dtype)),
+                                calls::dense(s.g.cout, dtype)};
   // Features that several layers read collect their gradients.
   const bool accumulate = op == Conv::backward_data && s.x_channels > s.g.cin;
+  const std::int64_t bytes_each = size_bytes(dtype);
   const std::int64_t bytes =
-      bytes_each * (x_rows * s.g.cin * (accumulate ? 2 : 1) + y_rows * s.g.cout) +
+      bytes_each * (shape.x().elems() * (accumulate ? 2 : 1) + shape.y().elems()) +
       s.g.weight_elems() * (op == Conv::backward_weight ? 4 : bytes_each);
-  const std::int64_t sets = sets_of(state, bytes);
-  const Operands x(sets, x_rows * x_pitch, dtype), y(sets, y_rows * y_pitch, dtype);
-  const Memory weight = random_memory(s.g.weight_elems(), DType::f32);
-  const ConvPass pass = op == Conv::forward ? ConvPass::forward : ConvPass::backward_data;
-  const Memory packed = random_memory(conv_packed_elems(s.g, pass), dtype);
-  const msd::ConvPackArgs pack{weight.get(), packed.get(), s.g, pass, dtype};
-  msd::conv_pack(gpu.context(), {&pack, 1});
-  const std::int64_t workspace_bytes =
-      msd::conv_backward_weight_workspace_bytes(s.g, kBatch, s.size, s.size, dtype);
-  const Memory workspace = random_memory(workspace_bytes / 4, DType::f32);
-  const double mul_adds = static_cast<double>(y_rows * s.g.weight_elems());
-  const auto run = [&](std::int64_t i) {
-    const View x_view{x[i], dtype, kBatch, s.size, s.size, s.g.cin, x_pitch};
-    const View y_view{y[i], dtype, kBatch, out, out, s.g.cout, y_pitch};
-    if (op == Conv::forward) {
-      const msd::ConvForwardArgs args{x_view, packed.get(), nullptr, y_view, s.g, true};
-      msd::conv_forward(gpu.context(), {&args, 1});
-    } else if (op == Conv::backward_data) {
-      const msd::ConvBackwardDataArgs args{y_view, packed.get(), x_view, s.g, accumulate};
-      msd::conv_backward_data(gpu.context(), {&args, 1});
-    } else {
-      const msd::ConvBackwardWeightArgs args{x_view, y_view,          weight.get(),   nullptr,
-                                             s.g,    workspace.get(), workspace_bytes};
-      msd::conv_backward_weight(gpu.context(), {&args, 1});
-    }
+  const auto measured = [&](auto make) {
+    measure_call(state, gpu, dtype, bytes,
+                 static_cast<double>(shape.y().rows() * s.g.weight_elems()), make);
   };
-  run(0);
-  if (const std::string reason = gpu.why_not(); !reason.empty()) {
-    state.SkipWithError(reason.c_str());
-    return;
+  if (op == Conv::forward) {
+    measured([&](DeviceMemory memory) {
+      calls::ConvForward<DeviceMemory> call(shape, {}, gaps, memory);
+      call.with_bias = false, call.relu = true;
+      return call;
+    });
+  } else if (op == Conv::backward_data) {
+    measured([&](DeviceMemory memory) {
+      calls::ConvBackwardData<DeviceMemory> call(shape, {}, gaps, memory);
+      call.accumulate = accumulate;
+      return call;
+    });
+  } else {
+    measured([&](DeviceMemory memory) {
+      calls::ConvBackwardWeight<DeviceMemory> call(shape, {}, gaps, memory);
+      call.with_bias = false;
+      return call;
+    });
   }
-  measure(state, gpu, sets, bytes, mul_adds, run);
 }
 
 struct NormShape {
   std::int64_t size, c, y_channels;  // of the buffer whose slice y is
 };
 
-enum class Norm { forward, backward, inference };
-
-void batchnorm(benchmark::State& state, Norm op, const NormShape& s, DType dtype) {
+template <template <typename> class Call>
+void batchnorm(benchmark::State& state, const NormShape& s, DType dtype, std::int64_t passes) {
   Gpu gpu;
-  const std::int64_t rows = kBatch * s.size * s.size, dense = msd::row_pitch(s.c, dtype),
-                     pitch = msd::row_pitch(s.y_channels, dtype);
-  const std::int64_t bytes = rows * s.c * msd::size_bytes(dtype) *
-                             (op == Norm::forward    ? 3
-                              : op == Norm::backward ? 5
-                                                     : 2);
-  const std::int64_t sets = sets_of(state, bytes);
-  const Operands x(sets, rows * dense, dtype), dy(sets, rows * pitch, dtype),
-      out(sets, rows * pitch, dtype);
-  const Memory channels = random_memory(8 * s.c, DType::f32);
-  const auto channel = [&](std::int64_t which) {
-    return static_cast<float*>(channels.get()) + which * s.c;
-  };
-  measure(state, gpu, sets, bytes, 0.0, [&](std::int64_t i) {
-    const View in{x[i], dtype, kBatch, s.size, s.size, s.c, dense};
-    const View slice{out[i], dtype, kBatch, s.size, s.size, s.c, pitch};
-    const View gradient{dy[i], dtype, kBatch, s.size, s.size, s.c, pitch};
-    if (op == Norm::forward) {
-      const msd::BatchNormForwardArgs args{.x = in,
-                                           .y = slice,
-                                           .gamma = channel(0),
-                                           .beta = channel(1),
-                                           .running_mean = channel(2),
-                                           .running_var = channel(3),
-                                           .saved_mean = channel(4),
-                                           .saved_invstd = channel(5)};
-      msd::batchnorm_forward(gpu.context(), {&args, 1});
-    } else if (op == Norm::backward) {
-      const msd::BatchNormBackwardArgs args{.x = in,
-                                            .dy = gradient,
-                                            .dx = slice,
-                                            .gamma = channel(0),
-                                            .beta = channel(1),
-                                            .saved_mean = channel(4),
-                                            .saved_invstd = channel(5),
-                                            .dgamma = channel(6),
-                                            .dbeta = channel(7)};
-      msd::batchnorm_backward(gpu.context(), {&args, 1});
-    } else {
-      const msd::BatchNormInferenceArgs args{.x = in,
-                                             .y = slice,
-                                             .gamma = channel(0),
-                                             .beta = channel(1),
-                                             .running_mean = channel(2),
-                                             .running_var = channel(3)};
-      msd::batchnorm_inference(gpu.context(), {&args, 1});
-    }
-  });
+  const calls::Shape shape = {kBatch, s.size, s.size, s.c};
+  const calls::Gap x = calls::dense(s.c, dtype),
+                   y = calls::slice(s.c, row_pitch(s.y_channels, dtype));
+  measure_call(state, gpu, dtype, shape.elems() * size_bytes(dtype) * passes, 0.0,
+               [&](DeviceMemory memory) {
+                 return Call<DeviceMemory>(shape, calls::BatchnormGaps{x, y, y, y}, memory);
+               });
 }
 
 void sgd(benchmark::State& state, std::int64_t count) {
   Gpu gpu;
-  const std::int64_t sets = sets_of(state, 20 * count);
-  const Operands weight(sets, count, DType::f32), gradient(sets, count, DType::f32),
-      velocity(sets, count, DType::f32);
-  const auto lr = random_memory(1, DType::f64);
-  measure(state, gpu, sets, 20 * count, 0.0, [&](std::int64_t i) {
-    const msd::SgdArgs args{.weight = weight[i],
-                            .gradient = gradient[i],
-                            .velocity = velocity[i],
-                            .count = count,
-                            .lr = static_cast<const double*>(lr.get()),
-                            .weight_decay = 1e-4};
-    msd::sgd(gpu.context(), {&args, 1});
+  measure_call(state, gpu, DType::f32, 20 * count, 0.0, [&](DeviceMemory memory) {
+    return calls::Sgd<DeviceMemory>(count, {.weight_decay = 1e-4}, memory);
   });
 }
 
@@ -203,13 +145,13 @@ void add_batchnorms(const std::string& net, const Architecture& architecture) {
     const NormShape s{out.size, op.output.channels, out.channels};
     if (!seen.emplace(s.size, s.c).second) continue;
     for (const DType dtype : {DType::bf16, DType::f32}) {
-      const auto one = [&](const char* op_name, Norm pass) {
+      const auto one = [&](const char* op_name, auto body, std::int64_t passes) {
         add(message(op_name, "/", net, "/", s.size, "x", s.size, "/", s.c, "/", name(dtype)),
-            [=](benchmark::State& state) { batchnorm(state, pass, s, dtype); });
+            [=](benchmark::State& state) { body(state, s, dtype, passes); });
       };
-      one("batchnorm_forward", Norm::forward);
-      one("batchnorm_backward", Norm::backward);
-      one("batchnorm_inference", Norm::inference);
+      one("batchnorm_forward", &batchnorm<calls::BatchnormForward>, 3);
+      one("batchnorm_backward", &batchnorm<calls::BatchnormBackward>, 5);
+      one("batchnorm_inference", &batchnorm<calls::BatchnormInference>, 2);
     }
   }
 }

@@ -12,12 +12,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/cuda/device/check.h"
 #include "kernels/cuda/device/stream.h"
 #include "kernels/libraries/algorithms.h"
 #include "kernels/ops.h"
+#include "tests/kernels/calls/memory.h"
 
 namespace msd::bench {
 
@@ -30,6 +32,8 @@ using Memory = std::unique_ptr<void, Free>;
 
 /// Device memory of random floats, or of random bf16; one block of 4 MiB, repeated.
 Memory random_memory(std::int64_t elems, DType dtype);
+/// For labels and indices: class or image 0.
+Memory zeros(std::int64_t bytes);
 
 /// GPU 0: a stream with the workspace of the ops, and a stop-watch on it.
 class Gpu {
@@ -134,6 +138,8 @@ class Operands {
   Operands(std::int64_t sets, std::int64_t elems, DType dtype)
       : bytes_each_(round_up(elems * size_bytes(dtype), 256)),
         memory_(random_memory(sets * bytes_each_ / size_bytes(dtype), dtype)) {}
+  /// One set in memory that is there.
+  explicit Operands(Memory memory) : bytes_each_(0), memory_(std::move(memory)) {}
   void* operator[](std::int64_t set) const {
     return static_cast<std::byte*>(memory_.get()) + set * bytes_each_;
   }
@@ -142,6 +148,100 @@ class Operands {
   std::int64_t bytes_each_;
   Memory memory_;
 };
+
+/// A call's memory (tests/kernels/calls/memory.h) on the GPU, random but for small arrays of whole
+/// numbers, which are zeros. `sets` of the large operands, of which a call has the one at `set`.
+class DeviceMemory {
+ public:
+  class Rows {
+   public:
+    Rows(const DeviceMemory& memory, std::int64_t sets, const calls::Shape& s, calls::Gap gap)
+        : set_(sets == 1 ? &kFirst : memory.set_),
+          gap_before_(gap.before),
+          view_{nullptr, memory.dtype_, s.n, s.h, s.w, s.c, gap.before + s.c + gap.after},
+          all_(sets, s.rows() * view_.pitch, memory.dtype_) {}
+    View view() const {
+      View view = view_;
+      view.data = static_cast<std::byte*>(all_[*set_]) + gap_before_ * size_bytes(view.dtype);
+      return view;
+    }
+
+   private:
+    const std::int64_t* set_;
+    std::int64_t gap_before_;
+    View view_;
+    Operands all_;
+  };
+  template <typename E>
+  class Array {
+   public:
+    Array(const std::int64_t* set, Operands all) : set_(set), all_(std::move(all)) {}
+    E* data() const { return static_cast<E*>(all_[*set_]); }
+
+   private:
+    const std::int64_t* set_;
+    Operands all_;
+  };
+  using Values = Array<float>;
+  static constexpr DType kValues = DType::f32;
+
+  /// dtype: of activations. `set` outlives the operands.
+  DeviceMemory(std::int64_t sets, DType dtype, const std::int64_t& set)
+      : sets_(sets), dtype_(dtype), set_(&set) {}
+
+  Rows rows(const calls::Shape& s, calls::Gap gap, const calls::Content&) const {
+    return {*this, sets_, s, gap};
+  }
+  Rows shared_rows(std::int64_t count) const { return {*this, 1, {1, 1, 1, count}, {}}; }
+  Values values(std::int64_t count, const calls::Content& content) const {
+    return array<float>(count, content);
+  }
+  Values flat(std::int64_t count, const calls::Content& content) const {
+    return large<float>(count, content);
+  }
+  template <typename E>
+  Array<E> array(std::int64_t count, const calls::Content&) const {
+    if constexpr (std::is_same_v<E, float>) return {&kFirst, Operands(1, count, DType::f32)};
+    return {&kFirst, Operands(zeros(count * static_cast<std::int64_t>(sizeof(E))))};
+  }
+  template <typename E>
+  Array<E> large(std::int64_t count, const calls::Content&) const {
+    const std::int64_t bytes = count * static_cast<std::int64_t>(sizeof(E));
+    return {set_, Operands(sets_, ceil_div(bytes, 4), DType::f32)};
+  }
+
+ private:
+  static constexpr std::int64_t kFirst = 0;
+  std::int64_t sets_;
+  DType dtype_;
+  const std::int64_t* set_;
+};
+
+/// Times a call, or several that `run` runs, over warm or cold operands; skips where the algorithm
+/// asked for has no plan. make(memory): the call or calls; run(context, call).
+template <typename Make, typename Run>
+void measure_calls(benchmark::State& state, Gpu& gpu, DType dtype, std::int64_t bytes,
+                   double mul_adds, Make make, Run run) {
+  const std::int64_t sets = sets_of(state, bytes);
+  std::int64_t set = 0;
+  auto call = make(DeviceMemory(sets, dtype, set));
+  if constexpr (requires { call.packed; }) call.pack(gpu.context());
+  run(gpu.context(), call);
+  if (const std::string reason = gpu.why_not(); !reason.empty()) {
+    state.SkipWithError(reason.c_str());
+    return;
+  }
+  measure(state, gpu, sets, bytes, mul_adds, [&](std::int64_t i) {
+    set = i;
+    run(gpu.context(), call);
+  });
+}
+template <typename Make>
+void measure_call(benchmark::State& state, Gpu& gpu, DType dtype, std::int64_t bytes,
+                  double mul_adds, Make make) {
+  measure_calls(state, gpu, dtype, bytes, mul_adds, make,
+                [](ExecutionContext& context, auto& call) { calls::run(context, call); });
+}
 
 /// Registers cuda/NAME, which is skipped with an error where there is no GPU, as is any that
 /// throws.

@@ -8,6 +8,7 @@
 
 #include "bench/cuda_bench.h"
 #include "kernels/cuda/device/device.h"
+#include "tests/kernels/calls/convolution.h"
 
 namespace msd::bench {
 namespace {
@@ -109,23 +110,16 @@ MatrixRate measure_cublas(Gpu& gpu, Precision precision) {
 MatrixRate measure_convolution(Gpu& gpu, Precision precision) {
   constexpr std::int64_t kImages = 64, kMap = 32, kChannels = 1024;
   const ConvGeometry g{kChannels, kChannels, 1, 1, 0};
-  const DType dtype = activations(precision);
-  const std::int64_t rows = kImages * kMap * kMap;
-  const Memory weight = random_memory(g.weight_elems(), DType::f32),
-               packed = random_memory(conv_packed_elems(g, ConvPass::forward), dtype),
-               x = random_memory(rows * kChannels, dtype),
-               y = random_memory(rows * kChannels, dtype);
+  const calls::ConvShape shape = {kImages, kMap, kMap, g};
+  const std::int64_t set = 0;
+  calls::ConvForward<DeviceMemory> call(shape, {}, {{}, {}},
+                                        DeviceMemory(1, activations(precision), set));
+  call.with_bias = false;
   gpu.allow_tf32(precision == Precision::tf32);
-  const ConvPackArgs pack{weight.get(), packed.get(), g, ConvPass::forward, dtype};
-  conv_pack(gpu.context(), {&pack, 1});
-  const ConvForwardArgs args{{x.get(), dtype, kImages, kMap, kMap, kChannels, kChannels},
-                             packed.get(),
-                             nullptr,
-                             {y.get(), dtype, kImages, kMap, kMap, kChannels, kChannels},
-                             g,
-                             false};
-  const double seconds = median_of_9(gpu, [&] { conv_forward(gpu.context(), {&args, 1}); });
-  return {2.0 * static_cast<double>(rows * g.weight_elems()) / seconds, "conv_forward"};
+  call.pack(gpu.context());
+  const double seconds = median_of_9(gpu, [&] { calls::run(gpu.context(), call); });
+  const auto mul_adds = static_cast<double>(shape.y().rows() * g.weight_elems());
+  return {2.0 * mul_adds / seconds, "conv_forward"};
 }
 
 }  // namespace
@@ -146,6 +140,13 @@ Memory random_memory(std::int64_t elems, DType dtype) {
   }
   MSD_CUDA_CHECK(cudaDeviceSynchronize());  // the ops' streams do not wait for the default one
   return memory;
+}
+
+Memory zeros(std::int64_t bytes) {
+  void* memory = nullptr;
+  MSD_CUDA_CHECK(cudaMalloc(&memory, static_cast<std::size_t>(bytes)));
+  MSD_CUDA_CHECK(cudaMemset(memory, 0, static_cast<std::size_t>(bytes)));
+  return Memory(memory);
 }
 
 double copy_rate() {

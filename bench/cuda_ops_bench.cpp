@@ -11,23 +11,20 @@
 
 #include "bench/cuda_bench.h"
 #include "kernels/error.h"
+#include "tests/kernels/calls/classification.h"
+#include "tests/kernels/calls/exits.h"
+#include "tests/kernels/calls/images.h"
+#include "tests/kernels/calls/linear.h"
+#include "tests/kernels/calls/movement.h"
+#include "tests/kernels/calls/pooling.h"
 
 namespace msd::bench {
 namespace {
 
-/// For labels and indices: class or image 0.
-Memory zeros(std::int64_t bytes) {
-  void* memory = nullptr;
-  MSD_CUDA_CHECK(cudaMalloc(&memory, static_cast<std::size_t>(bytes)));
-  MSD_CUDA_CHECK(cudaMemset(memory, 0, static_cast<std::size_t>(bytes)));
-  return Memory(memory);
-}
+using calls::dense;
 
-View rows(void* data, DType dtype, std::int64_t n, std::int64_t size, std::int64_t c) {
-  return {data, dtype, n, size, size, c, row_pitch(c, dtype)};
-}
-std::int64_t elems_of(std::int64_t n, std::int64_t size, std::int64_t c, DType dtype) {
-  return n * size * size * row_pitch(c, dtype);
+std::int64_t elems_of(const calls::Shape& s, DType dtype) {
+  return s.rows() * row_pitch(s.c, dtype);
 }
 
 struct PoolShape {
@@ -37,143 +34,117 @@ struct PoolShape {
 
 void pool(benchmark::State& state, const PoolShape& s, DType dtype, bool backward) {
   Gpu gpu;
-  const PoolGeometry g = {3, 2, 1};
-  const std::int64_t out = s.max ? g.out_size(s.size) : 1;
-  const std::int64_t large = elems_of(s.n, s.size, s.c, dtype),
-                     small = elems_of(s.n, out, s.c, dtype);
-  const std::int64_t bytes = size_bytes(dtype) * (small + large * (backward && s.max ? 2 : 1));
-  const std::int64_t sets = sets_of(state, bytes);
-  const Operands x(sets, large, dtype), y(sets, small, dtype), dx(sets, large, dtype);
-  measure(state, gpu, sets, bytes, 0.0, [&](std::int64_t i) {
-    const View in = rows(x[i], dtype, s.n, s.size, s.c), slice = rows(y[i], dtype, s.n, out, s.c);
-    const View gradient = rows(dx[i], dtype, s.n, s.size, s.c);
-    if (s.max && backward) {
-      const MaxPoolBackwardArgs args{in, slice, gradient, g, false};
-      max_pool_backward(gpu.context(), {&args, 1});
-    } else if (s.max) {
-      const MaxPoolForwardArgs args{in, slice, g};
-      max_pool_forward(gpu.context(), {&args, 1});
-    } else if (backward) {
-      const AvgPoolBackwardArgs args{slice, gradient, s.size, s.size, false};
-      avg_pool_backward(gpu.context(), {&args, 1});
-    } else {
-      const AvgPoolForwardArgs args{in, slice, s.size, s.size};
-      avg_pool_forward(gpu.context(), {&args, 1});
-    }
-  });
+  const calls::Shape x = {s.n, s.size, s.size, s.c};
+  const calls::MaxPoolShape max = {x, {3, 2, 1}};
+  const calls::AvgPoolShape avg = {x, s.size, s.size};
+  const calls::Gap gap = dense(s.c, dtype);
+  const calls::PoolGaps gaps = {gap, gap, gap};
+  const std::int64_t bytes = size_bytes(dtype) * (elems_of(s.max ? max.y() : avg.y(), dtype) +
+                                                  elems_of(x, dtype) * (backward && s.max ? 2 : 1));
+  const auto measured = [&](auto make) { measure_call(state, gpu, dtype, bytes, 0.0, make); };
+  if (s.max && backward) {
+    measured([&](DeviceMemory memory) {
+      return calls::MaxPoolBackward<DeviceMemory>(max, gaps, false, {}, memory);
+    });
+  } else if (s.max) {
+    measured([&](DeviceMemory memory) {
+      return calls::MaxPoolForward<DeviceMemory>(max, gaps, {}, memory);
+    });
+  } else if (backward) {
+    measured([&](DeviceMemory memory) {
+      return calls::AvgPoolBackward<DeviceMemory>(avg, gaps, false, memory);
+    });
+  } else {
+    measured([&](DeviceMemory memory) {
+      return calls::AvgPoolForward<DeviceMemory>(avg, gaps, memory);
+    });
+  }
 }
 
-struct LinearShape {
-  std::int64_t n, in, out;
-};
-
-void linear(benchmark::State& state, const LinearShape& s, DType dtype, bool backward) {
+template <template <typename> class Call>
+void linear(benchmark::State& state, const calls::LinearShape& s, DType dtype,
+            std::int64_t passes) {
   Gpu gpu;
-  const std::int64_t x_elems = elems_of(s.n, 1, s.in, dtype),
-                     y_elems = elems_of(s.n, 1, s.out, dtype), passes = backward ? 2 : 1;
-  const std::int64_t bytes = passes * (size_bytes(dtype) * (x_elems + y_elems) + 4 * s.in * s.out);
-  const std::int64_t sets = sets_of(state, bytes);
-  const Operands x(sets, x_elems, dtype), y(sets, y_elems, dtype), dx(sets, x_elems, dtype);
-  const Operands weight(sets, s.in * s.out, DType::f32), dw(sets, s.in * s.out, DType::f32);
-  const Memory bias = random_memory(s.out, DType::f32);
-  const auto mul_adds = static_cast<double>(passes * s.n * s.in * s.out);
-  measure(state, gpu, sets, bytes, mul_adds, [&](std::int64_t i) {
-    const View in = rows(x[i], dtype, s.n, 1, s.in), out = rows(y[i], dtype, s.n, 1, s.out);
-    if (backward) {
-      const LinearBackwardArgs args{in,    out,        weight[i], rows(dx[i], dtype, s.n, 1, s.in),
-                                    dw[i], bias.get(), false};
-      linear_backward(gpu.context(), {&args, 1});
-    } else {
-      const LinearForwardArgs args{in, weight[i], bias.get(), out};
-      linear_forward(gpu.context(), {&args, 1});
-    }
-  });
+  const calls::Gap x = dense(s.in, dtype), y = dense(s.out, dtype);
+  const std::int64_t elems =
+      elems_of({s.n, 1, 1, s.in}, dtype) + elems_of({s.n, 1, 1, s.out}, dtype);
+  measure_call(state, gpu, dtype, passes * (size_bytes(dtype) * elems + 4 * s.in * s.out),
+               static_cast<double>(passes * s.n * s.in * s.out), [&](DeviceMemory memory) {
+                 return Call<DeviceMemory>(s, calls::LinearGaps{x, y, y, x}, memory);
+               });
 }
 
 enum class Logits { loss, confidence, count };
 
 /// A network's exits: one group.
-struct ExitShape {
-  std::int64_t n, classes, exits;
-};
-
-void exits(benchmark::State& state, Logits op, const ExitShape& s, DType dtype) {
+void exits(benchmark::State& state, Logits op, const calls::ExitsShape& s, DType dtype) {
   Gpu gpu;
-  const std::int64_t elems = elems_of(s.n, 1, s.classes, dtype);
-  const std::int64_t bytes = s.exits * size_bytes(dtype) * elems * (op == Logits::loss ? 2 : 1);
-  const std::int64_t sets = sets_of(state, bytes);
-  const Operands z(sets * s.exits, elems, dtype), dz(sets * s.exits, elems, dtype);
-  const Memory labels = zeros(4 * s.n), values = zeros(64 * s.exits),
-               confidence = zeros(4 * s.n * s.exits), sums = zeros(4 * s.n * s.classes);
-  measure(state, gpu, sets, bytes, 0.0, [&](std::int64_t set) {
-    std::vector<SoftmaxCrossEntropyArgs> losses;
-    std::vector<SoftmaxConfidenceArgs> confidences;
-    std::vector<ConstView> views;
-    for (std::int64_t k = 0; k < s.exits; ++k) {
-      const View logits = rows(z[set * s.exits + k], dtype, s.n, 1, s.classes);
-      views.push_back(logits);
-      losses.push_back({logits, static_cast<std::int32_t*>(labels.get()), 1.0,
-                        static_cast<float*>(values.get()) + k,
-                        rows(dz[set * s.exits + k], dtype, s.n, 1, s.classes)});
-      SoftmaxConfidenceArgs args;
-      args.logits = logits;
-      args.max = static_cast<float*>(confidence.get()) + k * s.n;
-      confidences.push_back(args);
-    }
-    if (op == Logits::loss) {
-      softmax_cross_entropy(gpu.context(), losses);
-    } else if (op == Logits::confidence) {
-      softmax_confidence(gpu.context(), confidences);
-    } else {
-      auto* loss = static_cast<double*>(values.get());
-      const CountExitsArgs args{views, static_cast<std::int32_t*>(labels.get()), sums.get(), loss,
-                                static_cast<std::int64_t*>(values.get()) + s.exits};
-      count_exits(gpu.context(), {&args, 1});
-    }
-  });
+  const calls::LogitsShape one = {s.n, s.classes};
+  const calls::Gap gap = dense(s.classes, dtype);
+  const std::int64_t bytes =
+      s.exits * size_bytes(dtype) * elems_of(one.map(), dtype) * (op == Logits::loss ? 2 : 1);
+  const auto measured = [&](auto make, auto run) {
+    measure_calls(
+        state, gpu, dtype, bytes, 0.0,
+        [&](DeviceMemory memory) {
+          std::vector<decltype(make(memory))> all;
+          for (std::int64_t k = 0; k < s.exits; ++k) all.push_back(make(memory));
+          return all;
+        },
+        run);
+  };
+  if (op == Logits::loss) {
+    measured(
+        [&](DeviceMemory memory) {
+          return calls::SoftmaxCrossEntropy<DeviceMemory>(one, gap, gap, 1.0, memory);
+        },
+        [](ExecutionContext& context, auto& all) {
+          std::vector<SoftmaxCrossEntropyArgs> group;
+          for (auto& call : all) group.push_back(call.args());
+          softmax_cross_entropy(context, group);
+        });
+  } else if (op == Logits::confidence) {
+    measured(
+        [&](DeviceMemory memory) {
+          return calls::SoftmaxConfidence<DeviceMemory>(one, gap, gap, memory);
+        },
+        [](ExecutionContext& context, auto& all) {
+          std::vector<SoftmaxConfidenceArgs> group;
+          for (auto& call : all) {
+            SoftmaxConfidenceArgs& args = group.emplace_back();
+            args.logits = call.logits.view();
+            args.max = call.max.data();
+          }
+          softmax_confidence(context, group);
+        });
+  } else {
+    measure_call(state, gpu, dtype, bytes, 0.0, [&](DeviceMemory memory) {
+      return calls::CountExits<DeviceMemory>(s, gap, memory);
+    });
+  }
 }
 
 void select_survivors(benchmark::State& state, std::int64_t count) {
   Gpu gpu;
-  const std::int64_t sets = sets_of(state, 8 * count);
-  const Operands confidence(sets, count, DType::f32), survivors(sets, count, DType::f32);
-  const Memory m = zeros(4);
-  measure(state, gpu, sets, 8 * count, 0.0, [&](std::int64_t i) {
-    const SelectSurvivorsArgs args{confidence[i],
-                                   count,
-                                   DType::f32,
-                                   0.0,
-                                   static_cast<std::int32_t*>(survivors[i]),
-                                   static_cast<std::int32_t*>(m.get())};
-    select_survivors(gpu.context(), {&args, 1});
+  measure_call(state, gpu, DType::f32, 8 * count, 0.0, [&](DeviceMemory memory) {
+    return calls::SelectSurvivors<DeviceMemory>(count, 0.0, memory);
   });
 }
 
 void image_to_float(benchmark::State& state, std::int64_t n, std::int64_t size, DType dtype) {
   Gpu gpu;
-  const std::int64_t pixels = n * size * size, elems = elems_of(n, size, 3, dtype);
-  const std::int64_t bytes = 3 * pixels * (1 + size_bytes(dtype));
-  const std::int64_t sets = sets_of(state, bytes);
-  const Operands y(sets, elems, dtype), images(sets, pixels, DType::f32);
-  const Memory crops = zeros(n * static_cast<std::int64_t>(sizeof(CropFlip)));
-  const Memory normal = random_memory(6, DType::f32);
+  const calls::Shape out = {n, size, size, 3};
   std::vector<std::int64_t> in_order(static_cast<std::size_t>(n));
   std::iota(in_order.begin(), in_order.end(), std::int64_t{0});
-  const Memory index = zeros(8 * n);
-  MSD_CUDA_CHECK(cudaMemcpy(index.get(), in_order.data(), static_cast<std::size_t>(8 * n),
-                            cudaMemcpyHostToDevice));
-  measure(state, gpu, sets, bytes, 0.0, [&](std::int64_t i) {
-    const ImageToFloatArgs args{static_cast<std::uint8_t*>(images[i]),
-                                n,
-                                size,
-                                size,
-                                static_cast<std::int64_t*>(index.get()),
-                                static_cast<CropFlip*>(crops.get()),
-                                static_cast<float*>(normal.get()),
-                                static_cast<float*>(normal.get()) + 3,
-                                rows(y[i], dtype, n, size, 3)};
-    image_to_float(gpu.context(), {&args, 1});
-  });
+  const Memory crops = zeros(n * static_cast<std::int64_t>(sizeof(CropFlip)));
+  measure_call(
+      state, gpu, dtype, out.elems() * (1 + size_bytes(dtype)), 0.0, [&](DeviceMemory memory) {
+        calls::ImageToFloat<DeviceMemory> call({n, size, size, out}, dense(3, dtype), memory);
+        MSD_CUDA_CHECK(cudaMemcpy(call.index.data(), in_order.data(),
+                                  static_cast<std::size_t>(8 * n), cudaMemcpyHostToDevice));
+        call.crops = static_cast<CropFlip*>(crops.get());
+        return call;
+      });
 }
 
 struct MapShape {
@@ -183,25 +154,18 @@ struct MapShape {
 /// Half of the images of a feature buffer, and two feature maps joined.
 void gather_or_concat(benchmark::State& state, bool gather, const MapShape& s, DType dtype) {
   Gpu gpu;
-  const std::int64_t elems = elems_of(s.n, s.size, s.c, dtype);
-  const std::int64_t bytes = size_bytes(dtype) * elems * (gather ? 1 : 4);
-  const std::int64_t sets = sets_of(state, bytes);
-  const Operands x(sets, elems, dtype), other(sets, elems, dtype);
-  const Operands y(sets, elems_of(s.n, s.size, 2 * s.c, dtype), dtype);
-  const Memory index = zeros(4 * s.n);
-  measure(state, gpu, sets, bytes, 0.0, [&](std::int64_t i) {
-    if (gather) {
-      const GatherRowsArgs args{rows(x[i], dtype, s.n, s.size, s.c),
-                                static_cast<std::int32_t*>(index.get()),
-                                rows(y[i], dtype, s.n / 2, s.size, s.c)};
-      gather_rows(gpu.context(), {&args, 1});
-    } else {
-      const ConstView inputs[] = {rows(x[i], dtype, s.n, s.size, s.c),
-                                  rows(other[i], dtype, s.n, s.size, s.c)};
-      const ConcatArgs args{inputs, rows(y[i], dtype, s.n, s.size, 2 * s.c)};
-      concat(gpu.context(), {&args, 1});
-    }
-  });
+  const calls::Shape map = {s.n, s.size, s.size, s.c};
+  const calls::Gap gap = dense(s.c, dtype);
+  const std::int64_t bytes = size_bytes(dtype) * elems_of(map, dtype) * (gather ? 1 : 4);
+  if (gather) {
+    measure_call(state, gpu, dtype, bytes, 0.0, [&](DeviceMemory memory) {
+      return calls::GatherRows<DeviceMemory>(map, s.n / 2, gap, gap, memory);
+    });
+  } else {
+    measure_call(state, gpu, dtype, bytes, 0.0, [&](DeviceMemory memory) {
+      return calls::Concat<DeviceMemory>(map, {s.c, s.c}, gap, dense(2 * s.c, dtype), memory);
+    });
+  }
 }
 
 [[maybe_unused]] const bool kRegistered = [] {
@@ -217,14 +181,17 @@ void gather_or_concat(benchmark::State& state, bool gather, const MapShape& s, D
             [=](benchmark::State& state) { pool(state, s, dtype, backward); });
       }
     }
-    for (const LinearShape& s : {LinearShape{64, 128, 10}, LinearShape{256, 384, 1000}}) {
-      for (const bool backward : {false, true}) {
-        add(message(backward ? "linear_backward/" : "linear_forward/", type, "/", s.in, "x", s.out,
-                    "/n", s.n),
-            [=](benchmark::State& state) { linear(state, s, dtype, backward); });
-      }
+    for (const calls::LinearShape& s :
+         {calls::LinearShape{64, 128, 10}, calls::LinearShape{256, 384, 1000}}) {
+      const auto one = [&](const char* op_name, auto body, std::int64_t passes) {
+        add(message(op_name, "/", type, "/", s.in, "x", s.out, "/n", s.n),
+            [=](benchmark::State& state) { body(state, s, dtype, passes); });
+      };
+      one("linear_forward", &linear<calls::LinearForward>, 1);
+      one("linear_backward", &linear<calls::LinearBackward>, 2);
     }
-    for (const ExitShape& s : {ExitShape{64, 10, 10}, ExitShape{256, 1000, 5}}) {
+    for (const calls::ExitsShape& s :
+         {calls::ExitsShape{64, 10, 10}, calls::ExitsShape{256, 1000, 5}}) {
       const auto one = [&](const char* op_name, Logits op) {
         add(message(op_name, "/", type, "/", s.classes, "/exits", s.exits, "/n", s.n),
             [=](benchmark::State& state) { exits(state, op, s, dtype); });

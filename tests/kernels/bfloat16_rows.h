@@ -3,11 +3,13 @@
 // rounds once, so the f32 op on the widened numbers tells its result to the bit.
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
+#include <tuple>
 #include <vector>
 
-#include "tests/kernels/op_harness.h"
+#include "tests/kernels/call_runs.h"
 
 namespace msd::test {
 
@@ -27,21 +29,13 @@ class Bf16Rows {
       : n_(n), h_(h), w_(w), channels_(channels), gap_(gap) {
     poison();
   }
-  Bf16Rows(std::int64_t n, std::int64_t rows, std::int64_t channels, Gap gap = {3, 2})
-      : Bf16Rows(n, rows, 1, channels, gap) {}
-  Bf16Rows& random(std::uint64_t seed) {
+  Bf16Rows& random(std::uint64_t seed, double low = -1.0, double high = 1.0) {
     Random random(seed);
-    for (std::int64_t i = 0; i < elems(); ++i) {
-      at(i) = rounded(static_cast<float>(random.uniform(-2.0, 2.0)));
-    }
-    return *this;
+    return fill([&] { return static_cast<float>(random.uniform(low, high)); });
   }
-  Bf16Rows& integers(std::uint64_t seed) {
+  Bf16Rows& integers(std::uint64_t seed, std::int64_t low = -4, std::int64_t high = 4) {
     Random random(seed);
-    for (std::int64_t i = 0; i < elems(); ++i) {
-      at(i) = rounded(static_cast<float>(random.integer(-60, 60)));
-    }
-    return *this;
+    return fill([&] { return static_cast<float>(random.integer(low, high)); });
   }
   Bf16Rows& poison() {
     memory_.assign(static_cast<std::size_t>(rows() * pitch()), kGuard);
@@ -51,18 +45,25 @@ class Bf16Rows {
     return {memory_.data() + gap_.before, DType::bf16, n_, h_, w_, channels_, pitch()};
   }
   /// The same numbers as floats.
-  Operand<float> wide() {
+  Operand<float> wide() const {
     Operand<float> floats(n_, h_, w_, channels_);
-    for (std::int64_t i = 0; i < floats.elems(); ++i) floats.data()[i] = widened(at(i));
+    std::vector<float> values;
+    for (std::int64_t i = 0; i < elems(); ++i) values.push_back(widened(memory_[place(i)]));
+    floats.set(values);
     return floats;
   }
   /// Holds the floats rounded, and its guards.
-  testing::AssertionResult equals(const Operand<float>& floats) {
-    for (std::int64_t i = 0; i < floats.elems(); ++i) {
-      if (at(i) == rounded(floats.data()[i])) continue;
+  testing::AssertionResult equals(const Operand<float>& floats) const {
+    const std::vector<float> values = floats.values();
+    for (std::int64_t i = 0; i < elems(); ++i) {
+      const float value = values.at(static_cast<std::size_t>(i));
+      if (memory_[place(i)] == rounded(value)) continue;
       return testing::AssertionFailure()
-             << "element " << i << " is " << widened(at(i)) << ", in f32 " << floats.data()[i];
+             << "element " << i << " is " << widened(memory_[place(i)]) << ", in f32 " << value;
     }
+    return intact();
+  }
+  testing::AssertionResult intact() const {
     for (std::int64_t i = 0; i < rows() * pitch(); ++i) {
       const std::int64_t channel = i % pitch() - gap_.before;
       const bool guard = channel < 0 || channel >= channels_;
@@ -77,20 +78,92 @@ class Bf16Rows {
   std::int64_t rows() const { return n_ * h_ * w_; }
   std::int64_t elems() const { return rows() * channels_; }
   std::int64_t pitch() const { return gap_.before + channels_ + gap_.after; }
-  std::uint16_t& at(std::int64_t i) {
-    return memory_[static_cast<std::size_t>(i / channels_ * pitch() + gap_.before + i % channels_)];
+  std::size_t place(std::int64_t i) const {
+    return static_cast<std::size_t>(i / channels_ * pitch() + gap_.before + i % channels_);
+  }
+  template <typename Next>
+  Bf16Rows& fill(Next next) {
+    for (std::int64_t i = 0; i < elems(); ++i) memory_[place(i)] = rounded(next());
+    return *this;
   }
   std::int64_t n_, h_, w_, channels_;
   Gap gap_;
   std::vector<std::uint16_t, OperandAllocator<std::uint16_t>> memory_;
 };
 
-struct Shape {
-  std::int64_t n, rows, c;
+/// A call's memory (calls/memory.h) with bf16 activations.
+struct Bf16 : Guarded<float> {
+  using Rows = Bf16Rows;
+  static Rows rows(const calls::Shape& s, Gap gap, const calls::Content& content) {
+    return filled(Rows(s.n, s.h, s.w, s.c, gap), content);
+  }
+  static Rows shared_rows(std::int64_t count) { return rows({1, 1, 1, count}, {}, {}); }
 };
-inline constexpr Shape kShapes[] = {{1, 2, 1}, {2, 35, 6}, {3, 300, 24}, {1, 17, 70}};
 
-#define MSD_RETURN_IF_FAILED(expression) \
-  if (testing::AssertionResult result_ = (expression); !result_) return result_
+/// Floats that are bf16 when random.
+struct RoundedRows : Operand<float> {
+  using Operand<float>::Operand;
+  RoundedRows& random(std::uint64_t seed, double low = -1.0, double high = 1.0) {
+    Operand<float>::random(seed, low, high);
+    std::vector<float> numbers = values();
+    for (float& number : numbers) number = widened(rounded(number));
+    set(numbers);
+    return *this;
+  }
+};
+
+/// The same numbers in f32.
+struct WideBf16 : Guarded<float> {
+  using Rows = RoundedRows;
+  static Rows rows(const calls::Shape& s, Gap, const calls::Content& content) {
+    return filled(Rows(s.n, s.h, s.w, s.c), content);
+  }
+  static Rows shared_rows(std::int64_t count) { return rows({1, 1, 1, count}, {}, {}); }
+};
+
+/// Rounded where the output is bf16, else bit for bit.
+inline testing::AssertionResult rounds_to(const Bf16Rows& narrow, const Operand<float>& wide) {
+  return narrow.equals(wide);
+}
+template <typename E>
+testing::AssertionResult rounds_to(const Operand<E>& narrow, const Operand<E>& wide) {
+  MSD_RETURN_IF_FAILED(narrow.intact());
+  Outputs mine, theirs;
+  mine.keep("a number beside the activations", narrow);
+  theirs.keep("a number beside the activations", wide);
+  return mine.identical(theirs);
+}
+
+/// Passes where the op writes in bf16 what it writes in f32 of the same numbers, rounded: both in
+/// one group. make(memory): the call in a Bf16 and in a WideBf16.
+template <typename Make, typename Before>
+testing::AssertionResult rounds_what_f32_gives(Make make, Before before) {
+  auto narrow = make(Bf16{});
+  auto wide = make(WideBf16{});
+  return on_every_backend([&](ExecutionContext& context, Outputs&) {
+    before(context, narrow), before(context, wide);
+    prepare(narrow), prepare(wide);
+    const std::array group = {narrow.args(), wide.args()};
+    narrow.op(context, group);
+    if constexpr (requires { narrow.workspace; }) {
+      MSD_RETURN_IF_FAILED(narrow.workspace.intact());
+    }
+    testing::AssertionResult result = testing::AssertionSuccess();
+    std::apply(
+        [&](auto&... of_narrow) {
+          std::apply(
+              [&](auto&... of_wide) {
+                ((result ? void(result = rounds_to(of_narrow, of_wide)) : void()), ...);
+              },
+              wide.outputs());
+        },
+        narrow.outputs());
+    return result;
+  });
+}
+template <typename Make>
+testing::AssertionResult rounds_what_f32_gives(Make make) {
+  return rounds_what_f32_gives(make, [](ExecutionContext&, auto&) {});
+}
 
 }  // namespace msd::test

@@ -11,28 +11,26 @@ namespace {
 
 using testing::AssertionFailure;
 using testing::AssertionResult;
-using testing::AssertionSuccess;
+
+template <typename T>
+using Problem = calls::ConvForward<Guarded<T>>;
 
 template <typename T>
 AssertionResult check_forward(const Case& c, bool with_bias, bool relu,
-                              Values values = Values::random) {
-  Operands<T> o = operands<T>(c, values, 11);
+                              const calls::Content& values = {11}) {
+  Problem<T> p(c, values);
+  p.with_bias = with_bias, p.relu = relu;
   const std::vector<double> reference =
-      reference_y(c, o.x.doubles(), o.weight.doubles(),
-                  with_bias ? o.bias.doubles() : std::vector<double>(), relu);
-  const Tolerance allowed = values == Values::integers
-                                ? Tolerance{}
-                                : tolerance<T>(c.g.kernel * c.g.kernel * c.g.cin + 1);
+      convolution_y(c, p.x.doubles(), p.weight.doubles(),
+                    with_bias ? p.bias.doubles() : std::vector<double>(), relu);
+  const Tolerance allowed =
+      values.whole ? Tolerance{} : tolerance<T>(c.g.kernel * c.g.kernel * c.g.cin + 1);
   const AssertionResult result = on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    const Operand<T> weight = packed(context, c, o.weight, ConvPass::forward);
-    o.y.poison();
-    const ConvForwardArgs args{o.x.view(), weight.data(), with_bias ? o.bias.data() : nullptr,
-                               o.y.view(), c.g,           relu};
-    conv_forward(context, {&args, 1});
-    outputs.keep("y", o.y);
-    return compare("y", o.y, reference, allowed);
+    pack(context, p);
+    run_and_keep(context, outputs, p);
+    return compare("y", p.y, reference, allowed);
   });
-  return named(c, result ? o.intact() : result);
+  return named(c, result ? intact(p) : result);
 }
 
 template <typename T>
@@ -42,31 +40,34 @@ class ConvPack : public OpTest {};
 TYPED_TEST_SUITE(ConvForward, FloatTypes);
 TYPED_TEST_SUITE(ConvPack, FloatTypes);
 
+/// Every weight is there (some layouts repeat one), and nothing else but padding.
+template <typename T, ConvPass kPass>
+AssertionResult packs(const Case& c) {
+  calls::ConvPack<Guarded<T>, kPass> p(c);
+  const auto distinct = [](std::vector<T> values) {
+    values.push_back(0);
+    std::sort(values.begin(), values.end());
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+    return values;
+  };
+  const AssertionResult result = on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
+    run_and_keep(context, outputs, p);
+    if (distinct(p.packed.values()) != distinct(p.weight.values())) {
+      return AssertionFailure() << "other values";
+    }
+    return p.packed.written();
+  });
+  return named(c, result ? intact(p) : result);
+}
+
 TYPED_TEST(ConvPack, WritesTheWholeBuffer) {
   for (const std::int64_t cin : {1, 6, 17, 33}) {
     for (const std::int64_t cout : {1, 6, 12, 24, 100}) {
       for (const std::int64_t kernel : {1, 2, 3}) {
         for (const std::int64_t stride : {1, 2, 4}) {
           const Case c{1, 8, 8, {cin, cout, kernel, stride, kernel - 1}};
-          Operand<TypeParam> weight = weights_of<TypeParam>(c);
-          weight.random(1);
-          for (const ConvPass pass : {ConvPass::forward, ConvPass::backward_data}) {
-            EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-              const Operand<TypeParam> buffer = packed(context, c, weight, pass);
-              outputs.keep("packed", buffer);
-              // Every weight is there (some layouts repeat one), and nothing else but padding.
-              std::vector<TypeParam> there = buffer.values(), wanted = weight.values();
-              wanted.push_back(0);
-              std::sort(wanted.begin(), wanted.end());
-              wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
-              there.push_back(0);
-              std::sort(there.begin(), there.end());
-              there.erase(std::unique(there.begin(), there.end()), there.end());
-              if (there != wanted) return AssertionFailure() << c.text() << "other values";
-              return buffer.written();
-            }));
-          }
-          EXPECT_TRUE(weight.intact());
+          EXPECT_TRUE((packs<TypeParam, ConvPass::forward>(c)));
+          EXPECT_TRUE((packs<TypeParam, ConvPass::backward_data>(c)));
         }
       }
     }
@@ -74,28 +75,13 @@ TYPED_TEST(ConvPack, WritesTheWholeBuffer) {
 }
 
 TYPED_TEST(ConvPack, GroupsPackEveryProblem) {
-  std::vector<Case> cases;
-  for (std::int64_t i = 1; i < 40; ++i) cases.push_back({1, 4, 4, {i, 41 - i, i % 3 + 1, 1, 0}});
+  std::vector<calls::ConvPack<Guarded<TypeParam>, ConvPass::backward_data>> group;
+  for (std::int64_t i = 1; i < 40; ++i) {
+    group.emplace_back(Case{1, 4, 4, {i, 41 - i, i % 3 + 1, 1, 0}},
+                       calls::Content{static_cast<std::uint64_t>(i)});
+  }
   EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    std::vector<Operand<TypeParam>> weights, buffers;
-    std::vector<ConvPackArgs> group;
-    for (const Case& c : cases) {
-      weights.push_back(weights_of<TypeParam>(c));
-      weights.back().random(static_cast<std::uint64_t>(c.g.cin));
-      buffers.push_back(
-          Operand<TypeParam>::vector(conv_packed_elems(c.g, ConvPass::backward_data)));
-      group.push_back({weights.back().data(), buffers.back().data(), c.g, ConvPass::backward_data,
-                       kDTypeOf<TypeParam>});
-    }
-    conv_pack(context, group);
-    for (std::size_t i = 0; i < cases.size(); ++i) {
-      outputs.keep("packed", buffers[i]);
-      if (AssertionResult result = buffers[i].written(); !result) return result;
-      const Operand<TypeParam> alone =
-          packed(context, cases[i], weights[i], ConvPass::backward_data);
-      if (alone.values() != buffers[i].values()) return AssertionFailure() << cases[i].text();
-    }
-    return AssertionSuccess();
+    return group_equals_single_calls(context, outputs, group);
   }));
 }
 
@@ -126,7 +112,7 @@ TYPED_TEST(ConvForward, BiasAndReluInEveryCombination) {
 
 TYPED_TEST(ConvForward, ExactOnSmallIntegers) {
   for (const Case& c : network_cases()) {
-    EXPECT_TRUE(check_forward<TypeParam>(c, true, false, Values::integers));
+    EXPECT_TRUE(check_forward<TypeParam>(c, true, false, whole(11)));
   }
 }
 
@@ -137,26 +123,27 @@ TYPED_TEST(ConvForward, EmptyBatchDoesNothing) {
 TYPED_TEST(ConvForward, PropagatesNaN) {
   for (const std::int64_t cout : {6, 24, 48}) {
     const Case c{1, 8, 8, {12, cout, 3, 1, 1}};
-    Operands<TypeParam> o = operands<TypeParam>(c, Values::random, 5);
-    o.x.at(0, 3, 4, 7) = std::numeric_limits<TypeParam>::quiet_NaN();
+    Problem<TypeParam> p(c, {5});
+    p.with_bias = false;
+    p.x.at(0, 3, 4, 7) = std::numeric_limits<TypeParam>::quiet_NaN();
     const std::vector<double> reference =
-        reference_y(c, o.x.doubles(), o.weight.doubles(), {}, false);
-    EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs&) {
-      const Operand<TypeParam> weight = packed(context, c, o.weight, ConvPass::forward);
-      o.y.poison();
-      const ConvForwardArgs args{o.x.view(), weight.data(), nullptr, o.y.view(), c.g, false};
-      conv_forward(context, {&args, 1});
-      return compare("y", o.y, reference, tolerance<TypeParam>(109));
+        convolution_y(c, p.x.doubles(), p.weight.doubles(), {}, false);
+    EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
+      pack(context, p);
+      run_and_keep(context, outputs, p);
+      return compare("y", p.y, reference, tolerance<TypeParam>(109));
     })) << c.text();
   }
 }
 
 TYPED_TEST(ConvForward, BatchInvariant) {
-  for (const Case& c : batch_cases()) expect_batch_invariance<TypeParam>(ConvPass::forward, c);
+  for (const Case& c : batch_cases()) {
+    expect_batch_invariance<Problem<TypeParam>, TypeParam>(c);
+  }
 }
 
 TYPED_TEST(ConvForward, GroupsEqualSingleCalls) {
-  expect_groups_equal_single_calls<TypeParam>(ConvPass::forward);
+  expect_groups_equal_single_calls<Problem<TypeParam>>();
 }
 
 class ConvForwardErrors : public OpTest {};
@@ -204,12 +191,10 @@ TEST_F(ConvForwardErrors, ARowTooLargeForScratchIsNamed) {
   if (bf16_has_bodies()) GTEST_SKIP() << "CUDA's tiles have one size";
   ExecutionContext context = any_context();
   const Case c{1, 1, 300, {1100, 1, 7, 1, 3}};
-  Operands<float> o(c);
-  o.random(1);
-  const Operand<float> weight = packed(context, c, o.weight, ConvPass::forward);
-  const ConvForwardArgs args{o.x.view(), weight.data(), nullptr, o.y.view(), c.g, false};
+  Problem<float> p(c);
+  p.pack(context);
   try {
-    conv_forward(context, {&args, 1});
+    calls::run(context, p);
     FAIL() << "no exception";
   } catch (const ShapeError& error) {
     EXPECT_NE(std::string(error.what()).find("conv_forward"), std::string::npos) << error.what();

@@ -3,7 +3,8 @@
 #include <cmath>
 #include <memory>
 
-#include "tests/kernels/op_harness.h"
+#include "tests/kernels/call_runs.h"
+#include "tests/kernels/calls/exits.h"
 
 namespace msd::test {
 namespace {
@@ -20,53 +21,36 @@ class SelectSurvivors : public OpTest {};
 TYPED_TEST_SUITE(SelectSurvivors, FloatTypes);
 
 template <typename T>
-struct Selection {
+struct Selection : calls::SelectSurvivors<Guarded<T>> {
   explicit Selection(std::int64_t values, double limit = 0.5)
-      : count(values),
-        threshold(limit),
-        confidence(1, 1, 1, values),
-        survivors(1, 1, 1, values),
-        survivor_count(1, 1, 1, 1) {
-    confidence.integers(1, 0, 8);  // eighths: exact, and some are the threshold
-    for (std::int64_t i = 0; i < count; ++i) confidence.at(0, i) /= T{8};
-  }
-  SelectSurvivorsArgs args() {
-    return {confidence.data(),    count, kDTypeOf<T>, threshold, survivors.data(),
-            survivor_count.data()};
+      : calls::SelectSurvivors<Guarded<T>>(values, limit) {
+    this->confidence.integers(1, 0, 8);  // eighths: exact, and some are the threshold
+    for (std::int64_t i = 0; i < values; ++i) this->confidence.at(0, i) /= T{8};
   }
   AssertionResult right() const {
     std::vector<std::int32_t> expected;
-    for (std::int64_t i = 0; i < count; ++i) {
-      if (static_cast<double>(confidence.at(0, i)) >= threshold) continue;
+    for (std::int64_t i = 0; i < this->count; ++i) {
+      if (static_cast<double>(this->confidence.at(0, i)) >= this->threshold) continue;
       expected.push_back(static_cast<std::int32_t>(i));
     }
-    const auto found = survivor_count.at(0, 0);
+    const auto found = this->survivor_count.at(0, 0);
     if (found != static_cast<std::int32_t>(expected.size())) {
       return AssertionFailure() << found << " survivors, expected " << expected.size();
     }
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int32_t value = survivors.at(0, i);
+    for (std::int64_t i = 0; i < this->count; ++i) {
+      const std::int32_t value = this->survivors.at(0, i);
       const bool past = i >= found;
       if (past ? is_tag(value) : value == expected[static_cast<std::size_t>(i)]) continue;
       return AssertionFailure() << "survivors[" << i << "] of " << found << " is " << value;
     }
-    return survivors.intact();
+    return this->survivors.intact();
   }
-  std::int64_t count;
-  double threshold;
-  Operand<T> confidence;
-  Operand<std::int32_t> survivors, survivor_count;
 };
 
 template <typename T>
 AssertionResult selects(Selection<T>& p) {
   return on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    p.survivors.poison();
-    p.survivor_count.poison();
-    const SelectSurvivorsArgs args = p.args();
-    select_survivors(context, {&args, 1});
-    outputs.keep("survivors", p.survivors);
-    outputs.keep("survivor_count", p.survivor_count);
+    run_and_keep(context, outputs, p);
     return p.right();
   });
 }
@@ -129,117 +113,41 @@ template <typename T>
 class CountExits : public OpTest {};
 TYPED_TEST_SUITE(CountExits, FloatTypes);
 
-/// Class indices by falling value, equals by rising index.
-std::vector<std::size_t> order_of(const std::vector<double>& values) {
-  std::vector<std::size_t> order(values.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  if (std::any_of(values.begin(), values.end(), [](double v) { return std::isnan(v); })) {
-    return order;
-  }
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return values[a] > values[b]; });
-  return order;
-}
-
-struct ExitShape {
-  std::int64_t n, classes, exits;
-};
-
 template <typename T>
-struct Exits {
-  static constexpr double kStartLoss = 2.5;
-  static constexpr std::int64_t kStartCount = 7;
-
-  explicit Exits(const ExitShape& s, Gap gap = {})
-      : n(s.n),
-        classes(s.classes),
-        exits(s.exits),
-        labels(1, 1, 1, s.n),
-        sums(1, 1, s.n, s.classes),
-        loss_sum(1, 1, 1, s.exits),
-        correct(1, 1, s.exits, 4) {
-    for (std::int64_t k = 0; k < exits; ++k) {
-      logits.emplace_back(n, 1, 1, classes, gap);
-      logits.back().random(static_cast<std::uint64_t>(k) + 1, -3.0, 3.0);
-    }
-    for (const auto& each : logits) views.push_back(each.view());
-    labels.integers(99, 0, classes - 1);
-    start();
-  }
-  void start() {
-    sums.poison();
-    loss_sum.fill(kStartLoss);
-    correct.fill(kStartCount);
-  }
-  CountExitsArgs args() {
-    return {views, labels.data(), sums.data(), loss_sum.data(), correct.data()};
+struct Exits : calls::CountExits<Guarded<T>> {
+  explicit Exits(const calls::ExitsShape& s, Gap gap = {}) : calls::CountExits<Guarded<T>>(s, gap) {
+    this->start();
   }
   AssertionResult right() const {
+    std::vector<std::vector<double>> z;
+    for (const auto& each : this->logits) z.push_back(each.doubles());
+    const calls::ExitCountsReference added(this->shape, z, this->labels.doubles());
     std::vector<double> losses, counts;
-    std::vector<double> ensemble(static_cast<std::size_t>(n * classes));
-    for (std::int64_t k = 0; k < exits; ++k) {
-      double loss = kStartLoss;
-      std::int64_t right[4] = {kStartCount, kStartCount, kStartCount, kStartCount};
-      for (std::int64_t s = 0; s < n; ++s) {
-        std::vector<double> z, p, sum;
-        double total = 0.0;
-        for (std::int64_t i = 0; i < classes; ++i) {
-          z.push_back(static_cast<double>(logits[static_cast<std::size_t>(k)].at(s, i)));
-        }
-        double max = z[0];
-        for (const double v : z) max = std::isnan(v) || v > max ? v : max;
-        for (const double v : z) total += std::exp(v - max);
-        for (std::int64_t i = 0; i < classes; ++i) {
-          p.push_back(std::exp(z[static_cast<std::size_t>(i)] - max) / total);
-          sum.push_back(ensemble[static_cast<std::size_t>(s * classes + i)] += p.back());
-        }
-        const std::int64_t label = labels.at(0, s);
-        if (label < 0 || label >= classes) continue;
-        const double least = std::numeric_limits<float>::min();
-        const double of_label = p[static_cast<std::size_t>(label)];
-        loss -= std::log(of_label < least ? least : of_label);
-        const auto own = order_of(z), joint = order_of(sum);
-        const auto place = [&](const std::vector<std::size_t>& order) {
-          return std::find(order.begin(), order.end(), static_cast<std::size_t>(label)) -
-                 order.begin();
-        };
-        right[0] += place(own) < 1, right[1] += place(own) < 5;
-        right[2] += place(joint) < 1, right[3] += place(joint) < 5;
+    for (const double loss : added.losses) losses.push_back(this->kStartLoss + loss);
+    for (const auto& of_exit : added.counts) {
+      for (const std::int64_t count : of_exit) {
+        counts.push_back(static_cast<double>(this->kStartCount + count));
       }
-      losses.push_back(loss);
-      for (const std::int64_t count : right) counts.push_back(static_cast<double>(count));
     }
     // 16 eps for each probability, as softmax_confidence has.
     const double eps = std::numeric_limits<T>::epsilon();
-    const Tolerance tolerance{16.0 * eps * static_cast<double>(n), 16.0 * eps};
-    if (AssertionResult result = compare("loss", loss_sum, losses, tolerance); !result) {
-      return result;
-    }
-    if (AssertionResult result = compare("correct", correct, counts, {}); !result) return result;
-    return sums.intact();
+    const Tolerance tolerance{16.0 * eps * static_cast<double>(this->shape.n), 16.0 * eps};
+    MSD_RETURN_IF_FAILED(compare("loss", this->loss_sum, losses, tolerance));
+    MSD_RETURN_IF_FAILED(compare("correct", this->correct, counts, {}));
+    return this->sums.intact();
   }
-  std::int64_t n, classes, exits;
-  std::vector<Operand<T>> logits;
-  std::vector<ConstView> views;
-  Operand<std::int32_t> labels;
-  Operand<T> sums;
-  Operand<double> loss_sum;
-  Operand<std::int64_t> correct;
 };
 
 template <typename T>
 AssertionResult counts(Exits<T>& p) {
   return on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    p.start();
-    const CountExitsArgs args = p.args();
-    count_exits(context, {&args, 1});
-    outputs.keep("loss_sum", p.loss_sum);
-    outputs.keep("correct", p.correct);
+    run_and_keep(context, outputs, p);
     return p.right();
   });
 }
 
 TYPED_TEST(CountExits, MatchesTheReference) {
+  using ExitShape = calls::ExitsShape;
   for (const ExitShape& s : {ExitShape{1, 1, 1}, ExitShape{3, 2, 3}, ExitShape{7, 4, 1},
                              ExitShape{64, 10, 3}, ExitShape{17, 6, 3}, ExitShape{9, 130, 3},
                              ExitShape{2, 1000, 1}, ExitShape{0, 5, 2}, ExitShape{13, 10, 19}}) {
@@ -297,7 +205,7 @@ TYPED_TEST(CountExits, RunsAGroup) {
   const CountExitsArgs group[] = {a.args(), b.args(), c.args(), d.args()};
   ExecutionContext context = any_context(3);
   count_exits(context, group);
-  for (const auto* problem : {&a, &b, &c, &d}) EXPECT_TRUE(problem->right()) << problem->n;
+  for (const auto* problem : {&a, &b, &c, &d}) EXPECT_TRUE(problem->right()) << problem->shape.n;
 }
 
 TYPED_TEST(CountExits, RejectsWhatTheContractForbids) {
@@ -310,7 +218,7 @@ TYPED_TEST(CountExits, RejectsWhatTheContractForbids) {
   EXPECT_TRUE(reject([](auto& a) { a.probability_sums = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.loss_sum = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.correct = nullptr; }));
-  std::vector<ConstView> other = p.views;
+  std::vector<ConstView> other = {p.logits[0].view(), p.logits[1].view()};
   other[1].c = 5;
   EXPECT_TRUE(reject([&](auto& a) { a.logits = other; }));
   for (ConstView& view : other) view.c = 6, view.dtype = DType::bf16;

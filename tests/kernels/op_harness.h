@@ -3,16 +3,20 @@
 // over a backend's variants. Everything returns a testing::AssertionResult instead of
 // failing the test itself, so that the harness can be tested: wrap calls in EXPECT_TRUE.
 //
-//   Operand<T> x(2, 5, 7, 6, {3, 1}), y(2, 5, 7, 6);   // x: 6 channels of a row of 10, from
-//   channel 3 x.random(11); EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs&
-//   outputs) {
-//     y.poison();
-//     const OpArgs args{.x = x.view(), .y = y.view()};
-//     op(context, {&args, 1});
-//     outputs.keep("y", y);
-//     return compare("y", y, reference, tolerance);
-//   }));
-//   EXPECT_TRUE(x.intact());
+// For example:
+//
+//     Operand<T> x(2, 5, 7, 6, {3, 1}), y(2, 5, 7, 6);  // x: 6 channels of 10, from channel 3
+//     x.random(11);
+//     EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
+//       y.poison();
+//       const OpArgs args{.x = x.view(), .y = y.view()};
+//       op(context, {&args, 1});
+//       outputs.keep("y", y);
+//       return compare("y", y, reference, tolerance);
+//     }));
+//     EXPECT_TRUE(x.intact());
+//
+// Operands, arguments and references of the ops are in calls/; call_runs.h runs them.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -29,6 +33,7 @@
 #include "kernels/error.h"
 #include "kernels/ops.h"
 #include "tests/kernels/backend.h"
+#include "tests/kernels/calls/memory.h"
 
 namespace msd::test {
 
@@ -46,10 +51,7 @@ class Random {
   std::uint64_t state_;
 };
 
-/// Elements of other owners around an operand's channels: its pitch is before + c + after.
-struct Gap {
-  std::int64_t before = 0, after = 0;
-};
+using calls::Gap;
 
 /// A tagged element no op produces: a quiet NaN (integers: a pattern) that tells where it came
 /// from. NaNs an op computes from a tag are tags too; quiet_NaN() and the CPU's own NaN are not.
@@ -236,5 +238,8 @@ std::vector<double> central_differences(const std::function<double(const std::ve
 
 /// For TYPED_TEST_SUITE(Suite, FloatTypes).
 using FloatTypes = testing::Types<float, double>;
+
+#define MSD_RETURN_IF_FAILED(expression) \
+  if (testing::AssertionResult result_ = (expression); !result_) return result_
 
 }  // namespace msd::test
