@@ -16,7 +16,7 @@
 #include <variant>
 
 #include "bench/cuda_bench.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "models/network/architecture.h"
 #include "tests/kernels/calls/batchnorm.h"
 #include "tests/kernels/calls/convolution.h"

@@ -16,7 +16,7 @@
 #include "bench/cuda_bench.h"
 #include "bench/floats.h"
 #include "engine/optimizer.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "models/inference/plan.h"
 #include "models/network/floor.h"
 #include "models/training/training_step.h"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "bench/cuda_bench.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "tests/kernels/calls/classification.h"
 #include "tests/kernels/calls/exits.h"
 #include "tests/kernels/calls/images.h"

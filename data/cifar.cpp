@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include "engine/files/file.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

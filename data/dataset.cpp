@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "engine/files/hash.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

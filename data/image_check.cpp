@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

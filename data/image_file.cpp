@@ -14,7 +14,7 @@
 
 #include "data/image_check.h"
 #include "engine/files/file.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "data/image_file.h"
+#include "kernels/check.h"
 #include "kernels/cpu/device/thread_pool.h"
-#include "kernels/error.h"
 
 namespace msd {
 namespace {

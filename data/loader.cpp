@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "engine/random.h"
+#include "kernels/check.h"
 #include "kernels/cpu/device/op_table.h"
 #include "kernels/cpu/device/thread_pool.h"
-#include "kernels/error.h"
 
 namespace msd {
 namespace {

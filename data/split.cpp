@@ -13,7 +13,7 @@
 #include "engine/files/torch7_file.h"
 #include "engine/files/torch_file.h"
 #include "engine/random.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

@@ -8,8 +8,8 @@
 #include <cmath>
 
 #include "engine/random.h"
+#include "kernels/check.h"
 #include "kernels/cpu/device/thread_pool.h"
-#include "kernels/error.h"
 
 namespace msd {
 namespace {

@@ -7,8 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/files/byte_reader.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

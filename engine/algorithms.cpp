@@ -6,7 +6,7 @@
 #include <fstream>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "kernels/view.h"
 
 namespace msd {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "engine/image_normalizer.h"
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 

@@ -7,9 +7,9 @@
 
 #include "engine/algorithms.h"
 #include "engine/device_allocator.h"
+#include "kernels/check.h"
 #include "kernels/cuda/device/context.h"
 #include "kernels/cuda/device/device.h"
-#include "kernels/error.h"
 
 namespace msd {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/allocator.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "kernels/view.h"
 
 namespace msd {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
+// An installed library has this file as msd/error.h: it needs the standard library alone.
 #pragma once
 
 #include <algorithm>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -51,21 +51,4 @@ class ConfigError : public Error {
   using Error::Error;
 };
 
-/// Joins its arguments with operator<<; used to compose error messages.
-template <typename... Parts>
-std::string message(const Parts&... parts) {
-  std::ostringstream out;
-  (out << ... << parts);
-  return out.str();
-}
-
 }  // namespace msd
-
-/// Checks a caller's duty; always on. MSD_CHECK(x.c > 0, "conv_forward: x has ", x.c, " channels").
-#define MSD_CHECK(condition, ...)                                                             \
-  do {                                                                                        \
-    if (!(condition)) {                                                                       \
-      throw ::msd::ShapeError(                                                                \
-          ::msd::message(__VA_ARGS__, " [", #condition, ", ", __FILE__, ":", __LINE__, "]")); \
-    }                                                                                         \
-  } while (false)

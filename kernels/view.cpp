@@ -7,7 +7,7 @@
 #include <limits>
 #include <ostream>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 

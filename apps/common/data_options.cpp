@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

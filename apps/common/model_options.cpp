@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "data/catalog.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/tensor_file.h"
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 const Tensor& require_tensor(const Safetensors& file, const std::string& path,

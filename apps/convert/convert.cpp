@@ -11,7 +11,7 @@
 #include "apps/convert/values.h"
 #include "data/split.h"
 #include "engine/files/torch_file.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "models/onnx/onnx_export.h"
 #include "models/weights/torch7_state.h"
 #include "models/weights/torch_state.h"

@@ -5,7 +5,7 @@
 #include <ostream>
 #include <set>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

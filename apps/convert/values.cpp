@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "engine/files/byte_reader.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

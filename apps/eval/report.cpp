@@ -7,7 +7,7 @@
 
 #include "apps/common/table.h"
 #include "engine/files/file.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 

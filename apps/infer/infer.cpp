@@ -10,7 +10,7 @@
 #include "apps/infer/output.h"
 #include "apps/infer/runner.h"
 #include "apps/infer/tensors.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "models/network/cost.h"
 
 namespace msd {

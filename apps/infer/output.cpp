@@ -4,7 +4,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "models/inference/latency.h"
 
 namespace msd {

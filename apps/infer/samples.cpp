@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "models/inference/image_session.h"
 
 namespace msd {

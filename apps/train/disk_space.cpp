@@ -3,7 +3,7 @@
 
 #include "apps/train/run_folder.h"
 #include "engine/files/file.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

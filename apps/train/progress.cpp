@@ -9,7 +9,7 @@
 #include <string>
 
 #include "apps/common/table.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/files/json_text.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 

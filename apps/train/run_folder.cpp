@@ -6,7 +6,7 @@
 #include <iostream>
 #include <string_view>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

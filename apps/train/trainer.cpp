@@ -9,7 +9,7 @@
 
 #include "engine/files/file.h"
 #include "engine/files/json_text.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

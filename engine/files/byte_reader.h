@@ -8,17 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
-
-/// Text of a file for an error message: at most 120 characters of it, on one line.
-inline std::string printable(std::string_view text) {
-  constexpr std::size_t kMost = 120;
-  std::string out;
-  for (const char c : text.substr(0, kMost)) out += c >= 0x20 && c < 0x7f ? c : '?';
-  return text.size() > kMost ? out + "..." : out;
-}
 
 /// Takes little-endian values off the front of a file's bytes; every request for more than is left
 /// throws FormatError with the place.

@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "engine/files/file_system.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

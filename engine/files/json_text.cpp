@@ -6,8 +6,8 @@
 #include <set>
 #include <utility>
 
-#include "engine/files/byte_reader.h"
 #include "engine/files/json_value.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

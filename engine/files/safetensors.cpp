@@ -6,9 +6,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "engine/files/byte_reader.h"
 #include "engine/files/hash.h"
 #include "engine/files/json_text.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

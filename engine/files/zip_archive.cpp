@@ -8,8 +8,7 @@
 #include <set>
 #include <string_view>
 
-#include "engine/files/byte_reader.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <functional>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 

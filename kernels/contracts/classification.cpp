@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/contracts/classification.h"
 
+#include "kernels/check.h"
 #include "kernels/contracts/checks.h"
-#include "kernels/error.h"
 
 namespace msd {
 

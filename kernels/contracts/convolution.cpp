@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "kernels/check.h"
 #include "kernels/contracts/checks.h"
 #include "kernels/contracts/workspace_cuts.h"
-#include "kernels/error.h"
 
 namespace msd {
 namespace {

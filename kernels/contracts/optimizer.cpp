@@ -3,8 +3,8 @@
 
 #include <cmath>
 
+#include "kernels/check.h"
 #include "kernels/contracts/checks.h"
-#include "kernels/error.h"
 
 namespace msd {
 

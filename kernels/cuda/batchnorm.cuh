@@ -12,8 +12,8 @@
 
 #include <algorithm>
 
+#include "kernels/check.h"
 #include "kernels/cuda/device/group.cuh"
-#include "kernels/error.h"
 
 namespace msd::cuda {
 

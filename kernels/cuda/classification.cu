@@ -12,9 +12,9 @@
 //   problem, from row losses in the workspace.
 // Bytes: logits once from memory, 2 to 8 times from L1; each output once. 1 or 2 exp a class.
 // Never ran on a GPU yet.
+#include "kernels/check.h"
 #include "kernels/cuda/device/ops.h"
 #include "kernels/cuda/softmax.cuh"
-#include "kernels/error.h"
 
 namespace msd::cuda {
 namespace {

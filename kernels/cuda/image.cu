@@ -8,10 +8,10 @@
 // Deterministic and batch-invariant: every element is written once.
 // Launch: one for up to 8 problems, blocks of 256 threads, a thread a pixel.
 // Bytes: a pixel's c bytes read, c elements written. 2 FLOPs an element. Never ran on a GPU yet.
+#include "kernels/check.h"
 #include "kernels/cuda/device/elements.cuh"
 #include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
-#include "kernels/error.h"
 
 namespace msd::cuda {
 namespace {

@@ -7,9 +7,9 @@
 // Launch: blocks of 256 threads. finite_check: a minimum a block of kCheckElems elements into the
 //   workspace, then one block a problem.
 // Bytes: sgd 20 a float (21 with a mask), 6 to 8 FLOPs; finite_check 4. Never ran on a GPU yet.
+#include "kernels/check.h"
 #include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
-#include "kernels/error.h"
 
 namespace msd::cuda {
 namespace {

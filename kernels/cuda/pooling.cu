@@ -12,9 +12,9 @@
 // Launch: one for up to 8 problems, blocks of 256 threads over the outputs.
 // Bytes: each operand once, windows that overlap from L1. FLOPs: kernel^2 an output; max_pool_
 //   backward (kernel/stride)^2 windows of kernel^2 an element. Never ran on a GPU yet.
+#include "kernels/check.h"
 #include "kernels/cuda/device/group.cuh"
 #include "kernels/cuda/device/ops.h"
-#include "kernels/error.h"
 
 namespace msd::cuda {
 namespace {

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd::cuda {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "data/image_file.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "models/exits/thresholds.h"
 #include "models/inference/image_classifier.h"
 #include "models/network/cost.h"

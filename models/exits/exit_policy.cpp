@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 

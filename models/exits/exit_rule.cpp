@@ -3,7 +3,7 @@
 
 #include <numeric>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

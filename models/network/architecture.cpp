@@ -6,7 +6,7 @@
 #include <functional>
 #include <numeric>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

@@ -5,8 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "engine/files/byte_reader.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 

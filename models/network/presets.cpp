@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "models/network/config.h"
 
 namespace msd {

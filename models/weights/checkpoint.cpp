@@ -4,12 +4,11 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "engine/files/byte_reader.h"
 #include "engine/files/hash.h"
 #include "engine/files/json_text.h"
 #include "engine/files/torch7_file.h"
 #include "engine/files/torch_file.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "models/network/state_layout.h"
 #include "models/weights/torch7_state.h"
 #include "models/weights/torch_state.h"

@@ -4,9 +4,8 @@
 #include <algorithm>
 #include <set>
 
-#include "engine/files/byte_reader.h"
 #include "engine/tensor.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "models/network/architecture.h"
 #include "models/weights/deduce_widths.h"
 #include "models/weights/state_structure.h"

@@ -7,8 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "engine/files/byte_reader.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

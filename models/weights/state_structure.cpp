@@ -3,9 +3,8 @@
 
 #include <algorithm>
 
-#include "engine/files/byte_reader.h"
 #include "engine/tensor.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 namespace {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/files/torch7_file.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd {
 

@@ -5,7 +5,7 @@
 #include <map>
 #include <numeric>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "tests/emulation/device_state.h"
 #include "tests/emulation/planting.h"
 #include "tests/emulation/shared_memory.h"

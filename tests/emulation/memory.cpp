@@ -5,7 +5,7 @@
 #include <cstring>
 #include <map>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "tests/emulation/device_space.h"
 #include "tests/emulation/device_state.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "data/image_file.h"
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "tests/fuzz/targets.h"
 
 void msd::fuzz::image(Bytes file) {

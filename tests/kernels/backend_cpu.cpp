@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <new>
 
+#include "kernels/check.h"
 #include "kernels/cpu/device/op_table.h"
-#include "kernels/error.h"
 #include "tests/kernels/backend.h"
 #include "tests/kernels/op_harness.h"
 

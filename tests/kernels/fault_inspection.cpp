@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "tests/emulation/planting.h"
 
 namespace msd::test {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd::test {
 

@@ -26,7 +26,8 @@ Strings operator+(Strings a, const Strings& b) {
   return a;
 }
 
-const Strings kWords = {"kernels/error.", "kernels/view."};  // of errors and of memory
+const Strings kWords = {"kernels/error.", "kernels/check.",
+                        "kernels/view."};  // of errors and of memory
 const Strings kOps = kWords + Strings{"kernels/op", "kernels/contracts/"};
 const Strings kKernels =
     kOps + Strings{"kernels/cpu/device/", "kernels/cuda/device/", "kernels/libraries/"};
@@ -36,7 +37,8 @@ const Strings kPrograms = kEngine + Strings{"data/", "models/", "apps/common/"};
 // From the ground up. What a room includes lies before it, so that there can be no circle.
 const std::vector<Room> kRooms = {
     {"kernels/error.", {}},
-    {"kernels/view.", {"kernels/error."}},
+    {"kernels/check.", {"kernels/error."}},
+    {"kernels/view.", {"kernels/error.", "kernels/check."}},
     {"kernels/contracts/", kWords},
     {"kernels/op", kWords + Strings{"kernels/contracts/"}},  // op_list.inc, ops.h
     {"kernels/cpu/device/", kOps},

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/cpu/convolution/conv_limits.h"
 
+#include "kernels/check.h"
 #include "kernels/cpu/device/thread_pool.h"
-#include "kernels/error.h"
 
 namespace msd::cpu {
 

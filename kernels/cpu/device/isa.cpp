@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <cstdlib>
 
+#include "kernels/check.h"
 #include "kernels/cpu/device/op_table.h"
-#include "kernels/error.h"
 
 namespace msd::cpu {
 

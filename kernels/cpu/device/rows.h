@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "kernels/check.h"
 #include "kernels/cpu/device/simd.h"
-#include "kernels/error.h"
 
 namespace msd::cpu::MSD_ISA {
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd::cpu {
 namespace {

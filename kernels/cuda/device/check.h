@@ -5,7 +5,7 @@
 
 #include <cuda_runtime.h>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd::cuda {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Bodies of the ops that the list marks not_yet for CUDA. An op marked `ready` has its body in a
 // .cu file; a build without CUDA (MSD_CUDA_ENABLED=0) takes every body from here.
+#include "kernels/check.h"
 #include "kernels/cuda/device/ops.h"
-#include "kernels/error.h"
 
 #ifndef MSD_CUDA_ENABLED
 #define MSD_CUDA_ENABLED 0

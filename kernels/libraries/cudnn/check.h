@@ -5,7 +5,7 @@
 #include <cublasLt.h>
 #include <cudnn.h>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 
 namespace msd::cudnn {
 

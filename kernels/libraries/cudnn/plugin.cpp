@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "kernels/libraries/cudnn/session.h"
 
 namespace msd::cudnn {

@@ -23,7 +23,7 @@
 #include <string>
 #include <tuple>
 
-#include "kernels/error.h"
+#include "kernels/check.h"
 #include "kernels/ops.h"
 
 namespace msd::calls {
