@@ -12,17 +12,17 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kFormat = "msd-algorithms-1";
+constexpr const char* kCacheFormat = "msd-algorithms-1";
 
 /// The file's content, checked as far as it is used; throws FormatError.
-json read(const std::filesystem::path& path) {
+json read_cache(const std::filesystem::path& path) {
   std::error_code failed;
   if (!std::filesystem::exists(path, failed)) {
-    return {{"format", kFormat}, {"machines", json::object()}};
+    return {{"format", kCacheFormat}, {"machines", json::object()}};
   }
   const json file = json::parse(read_text_file(path), nullptr, /*allow_exceptions=*/false);
   const auto is_sound = [&] {
-    if (!file.is_object() || file.value("format", json()) != kFormat) return false;
+    if (!file.is_object() || file.value("format", json()) != kCacheFormat) return false;
     const json machines = file.value("machines", json());
     if (!machines.is_object()) return false;
     for (const auto& [machine, problems] : machines.items()) {
@@ -39,7 +39,7 @@ json read(const std::filesystem::path& path) {
   return file;
 }
 
-std::string environment(const char* name) {
+std::string environment_variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
 }
@@ -49,7 +49,7 @@ std::string environment(const char* name) {
 AlgorithmCache::AlgorithmCache(std::filesystem::path path, std::string machine, Warn warn)
     : path_(std::move(path)), machine_(std::move(machine)), warn_(std::move(warn)) {
   try {
-    const json machines = read(path_).at("machines");
+    const json machines = read_cache(path_).at("machines");
     if (machines.contains(machine_)) {
       names_ = machines.at(machine_).get<std::map<std::string, std::string>>();
     }
@@ -72,7 +72,7 @@ void AlgorithmCache::keep(const std::string& problem, std::string_view algorithm
   names_[problem] = algorithm;
   if (!writes_) return;
   try {
-    json file = read(path_);
+    json file = read_cache(path_);
     json& mine = file["machines"][machine_];
     for (const auto& [name, kept] : names_) mine[name] = kept;
     if (path_.has_parent_path()) make_folder(path_.parent_path());
@@ -83,11 +83,12 @@ void AlgorithmCache::keep(const std::string& problem, std::string_view algorithm
 }
 
 std::filesystem::path algorithm_cache_path() {
-  if (const std::string given = environment("MSD_ALGORITHM_CACHE"); !given.empty()) return given;
-  const std::string caches = environment("XDG_CACHE_HOME");
-  const std::filesystem::path folder = caches.empty()
-                                           ? std::filesystem::path(environment("HOME")) / ".cache"
-                                           : std::filesystem::path(caches);
+  if (const std::string given = environment_variable("MSD_ALGORITHM_CACHE"); !given.empty())
+    return given;
+  const std::string caches = environment_variable("XDG_CACHE_HOME");
+  const std::filesystem::path folder =
+      caches.empty() ? std::filesystem::path(environment_variable("HOME")) / ".cache"
+                     : std::filesystem::path(caches);
   return folder / "msd" / "algorithms.json";
 }
 

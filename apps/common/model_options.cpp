@@ -25,109 +25,92 @@ std::vector<std::int64_t> parse_factors(const std::string& text, const std::stri
   }
 }
 
+Option ModelOptions::add(CommandLine& line, const NumberField& field) {
+  std::string help = field.help;
+  if (field.member == &MsdnetConfig::image_size) {
+    const auto resized = [](const DatasetRow& row) {
+      return row.resizes ? std::string(row.name) : std::string();
+    };
+    help += "; images of --dataset " + list_datasets(resized, " and ") + " are resized";
+  }
+  return line.option(option_name(field.key), values_.*field.member, help);
+}
+
+Option ModelOptions::add(CommandLine& line, const FactorsField& field) {
+  return line.option(option_name(field.key), texts_[field.key], field.help);
+}
+
+Option ModelOptions::add(CommandLine& line, const ShareField& field) {
+  return line.option(option_name(field.key), values_.*field.member, field.help);
+}
+
+Option ModelOptions::add(CommandLine& line, const FlagField& field) {
+  const std::string names = message(option_name(field.key), ",!--no-", field.key);
+  return line.flag(names, values_.*field.member, field.help);
+}
+
+template <typename Enum>
+Option ModelOptions::add(CommandLine& line, const ChoiceField<Enum>& field) {
+  std::vector<std::string> choices;
+  for (const Enum choice : field.choices) choices.emplace_back(name(choice));
+  return line.option(option_name(field.key), texts_[field.key], field.help)
+      .one_of(std::move(choices));
+}
+
 void ModelOptions::add_to(CommandLine& line) {
   const std::string group = "Model (defaults: those of the preset or checkpoint)";
   std::string names;
   for (const Preset& p : presets()) names += (names.empty() ? "" : ", ") + std::string(p.name);
   preset_option_ =
       line.option("--preset", preset_, "Named network: " + names).show_default().group(group);
-  using C = MsdnetConfig;
-  using H = ConfigHints;
-  const auto number = [&](const char* name, std::int64_t C::*field,
-                          std::optional<std::int64_t> H::*hint, const std::string& text) {
-    const Option option = line.option(name, values_.*field, text).group(group);
-    decides(option, field, hint);
-    return option;
-  };
-  const auto choice = [&](const char* name, std::string& target, const char* text,
-                          const std::vector<std::string>& choices) {
-    return line.option(name, target, text).one_of(choices).group(group);
-  };
-  const auto factors = [&](const char* name, std::string& target, const char* text,
-                           std::vector<std::int64_t> C::*field,
-                           std::optional<std::vector<std::int64_t>> H::*hint) {
-    const Option option = line.option(name, target, text).group(group);
-    decides<std::vector<std::int64_t>>(option, field, hint, [&target, field, name](C& c) {
-      c.*field = parse_factors(target, name);
-    });
-    return option;
-  };
-  number("--blocks", &C::blocks, &H::blocks, "Blocks, each ending in an exit");
-  decides<StepMode>(
-      choice("--step-mode", step_mode_, "Layers of the later blocks: all --step, or growing",
-             {"even", "lin_grow"}),
-      &C::step_mode, &H::step_mode,
-      [this](C& c) { c.step_mode = step_mode_ == "even" ? StepMode::even : StepMode::lin_grow; });
-  number("--step", &C::step, &H::step, "Layers a later block (lin_grow: step*i+1 in block i+1)");
-  number("--base", &C::base, &H::base, "Layers of the first block");
-  number("--init-channels", &C::init_channels, &H::init_channels,
-         "Channels of the stem, times the factor");
-  number("--growth-rate", &C::growth_rate, &H::growth_rate,
-         "New channels a layer, times the factor");
-  factors("--growth-factors", growth_factors_, "One a scale, finest first, as 1-2-4",
-          &C::growth_factors, &H::growth_factors);
-  bottleneck_factors_option_ =
-      factors("--bottleneck-factors", bottleneck_factors_,
-              "Bottleneck width in units of a branch's outputs, one a scale",
-              &C::bottleneck_factors, &H::bottleneck_factors);
-  decides(line.flag("--bottleneck,!--no-bottleneck", values_.bottleneck,
-                    "1x1 convolutions before the 3x3 ones, or none")
-              .group(group),
-          &C::bottleneck, &H::bottleneck);
-  decides<PruneMode>(choice("--prune", prune_, "Where the finer scales end", {"max", "min"}),
-                     &C::prune, &H::prune,
-                     [this](C& c) { c.prune = prune_ == "max" ? PruneMode::max : PruneMode::min; });
-  decides(line.option("--reduction", values_.reduction,
-                      "Share of the channels a transition keeps; 0: no transitions")
-              .group(group),
-          &C::reduction, &H::reduction);
-  number("--classes", &C::classes, &H::classes,
-         "Classes (default: the data set's, else the preset's)");
-  decides<InputKind>(
-      choice("--input-kind", input_kind_, "Stem and classifier", {"cifar", "imagenet"}),
-      &C::input_kind, &H::input_kind, [this](C& c) {
-        c.input_kind = input_kind_ == "cifar" ? InputKind::cifar : InputKind::imagenet;
-      });
-  image_size_option_ =
-      number("--image-size", &C::image_size, &H::image_size,
-             "Height and width of the input; images of --dataset " +
-                 list_datasets(
-                     [](const DatasetRow& row) { return row.resizes ? std::string(row.name) : ""; },
-                     " and ") +
-                 " are resized");
+  for_each_config_field(
+      [&](const auto& field) { options_[field.key] = add(line, field).group(group); });
+}
+
+template <typename T>
+T ModelOptions::value_of(const ConfigField<T>& field) const {
+  return values_.*field.member;
+}
+
+std::vector<std::int64_t> ModelOptions::value_of(const FactorsField& field) const {
+  return parse_factors(texts_.at(field.key), option_name(field.key));
+}
+
+template <typename Enum>
+Enum ModelOptions::value_of(const ChoiceField<Enum>& field) const {
+  return choice_named(field, texts_.at(field.key)).value();  // one_of() let no other through
+}
+
+bool ModelOptions::given(std::string_view key) const {
+  const auto found = options_.find(key);
+  return found != options_.end() && found->second.given();
 }
 
 ConfigHints ModelOptions::hints() const {
-  MsdnetConfig written;
   ConfigHints hints;
-  for (const Override& override : overrides_) {
-    if (!override.option.given()) continue;
-    override.apply(written);
-    override.hint(hints, written);
-  }
+  for_each_config_field([&](const auto& field) {
+    if (given(field.key)) hints.set(field.member, value_of(field));
+  });
   return hints;
 }
 
 std::optional<std::int64_t> ModelOptions::image_size() const {
-  return image_size_option_.given() ? std::optional(values_.image_size) : std::nullopt;
+  if (!given(config_key(&MsdnetConfig::image_size))) return std::nullopt;
+  return values_.image_size;
 }
 
 MsdnetConfig ModelOptions::resolve(const std::optional<MsdnetConfig>& base,
                                    std::optional<std::int64_t> dataset_classes) const {
-  const bool from_preset = preset_option_.given() || !base.has_value();
+  const bool from_preset = preset_given() || !base.has_value();
   MsdnetConfig config = from_preset ? preset(preset_) : *base;
   if (from_preset && dataset_classes.has_value()) config.classes = *dataset_classes;
-  for (const Override& override : overrides_) {
-    if (override.option.given()) override.apply(config);
-  }
-  if (bottleneck_factors_option_.given() && !config.bottleneck) {
+  hints().apply_to(config);
+  if (given(config_key(&MsdnetConfig::bottleneck_factors)) && !config.bottleneck) {
     throw ConfigError(
         "--bottleneck-factors has no effect with --no-bottleneck; leave one of them out");
   }
   config.check();
   return config;
 }
-
-bool ModelOptions::preset_given() const { return preset_option_.given(); }
 
 }  // namespace msd

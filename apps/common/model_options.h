@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <functional>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apps/common/options.h"
-#include "models/weights/deduce_config.h"
+#include "models/network/config_hints.h"
 
 namespace msd {
 
@@ -21,35 +23,34 @@ class ModelOptions {
   /// ConfigError for a configuration that cannot be built.
   MsdnetConfig resolve(const std::optional<MsdnetConfig>& base,
                        std::optional<std::int64_t> dataset_classes) const;
-  bool preset_given() const;
-  /// The fields that the command line names.
+  bool preset_given() const { return preset_option_.given(); }
+  /// The fields that the command line names. Throws ConfigError for factors that are none.
   ConfigHints hints() const;
   /// --image-size, where the command line has it.
   std::optional<std::int64_t> image_size() const;
 
  private:
-  struct Override {
-    Option option;
-    std::function<void(MsdnetConfig&)> apply;
-    std::function<void(ConfigHints&, const MsdnetConfig&)> hint;  // as the configuration has it
-  };
+  Option add(CommandLine& line, const NumberField& field);
+  Option add(CommandLine& line, const FactorsField& field);
+  Option add(CommandLine& line, const ShareField& field);
+  Option add(CommandLine& line, const FlagField& field);
+  template <typename Enum>
+  Option add(CommandLine& line, const ChoiceField<Enum>& field);
 
-  /// `option` decides a field: `apply` writes it, by default from values_.
   template <typename T>
-  void decides(Option option, T MsdnetConfig::*field, std::optional<T> ConfigHints::*hint,
-               std::function<void(MsdnetConfig&)> apply = nullptr) {
-    if (!apply) apply = [this, field](MsdnetConfig& c) { c.*field = values_.*field; };
-    overrides_.push_back({option, std::move(apply),
-                          [=](ConfigHints& h, const MsdnetConfig& c) { h.*hint = c.*field; }});
-  }
+  T value_of(const ConfigField<T>& field) const;
+  std::vector<std::int64_t> value_of(const FactorsField& field) const;
+  template <typename Enum>
+  Enum value_of(const ChoiceField<Enum>& field) const;
+
+  bool given(std::string_view key) const;
 
   std::string preset_ = "cifar10-tiny";
   Option preset_option_;
-  Option image_size_option_;
-  Option bottleneck_factors_option_;
-  MsdnetConfig values_;  // what the options wrote, meaningful where given
-  std::string step_mode_, prune_, input_kind_, growth_factors_, bottleneck_factors_;
-  std::vector<Override> overrides_;
+  std::map<std::string_view, Option> options_;  // by the field's key
+  // What the options wrote, meaningful where given: a value, or the text of factors and choices.
+  MsdnetConfig values_;
+  std::map<std::string_view, std::string> texts_;
 };
 
 /// "1-2-4" as numbers; throws ConfigError naming `option`.

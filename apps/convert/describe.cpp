@@ -6,6 +6,7 @@
 #include <set>
 
 #include "kernels/check.h"
+#include "models/network/config_hints.h"
 
 namespace msd {
 namespace {
@@ -31,14 +32,14 @@ Totals totals_of(const StateDict& state) {
 }
 
 // As the options would say it.
-std::string options_of(const MsdnetConfig& c) {
-  return message("--blocks ", c.blocks, " --step-mode ", name(c.step_mode), " --step ", c.step,
-                 " --base ", c.base, " --init-channels ", c.init_channels, " --growth-rate ",
-                 c.growth_rate, " --growth-factors ", dashed(c.growth_factors),
-                 c.bottleneck ? " --bottleneck-factors " + dashed(c.bottleneck_factors)
-                              : std::string(" --no-bottleneck"),
-                 " --prune ", name(c.prune), " --reduction ", c.reduction, " --classes ", c.classes,
-                 " --input-kind ", name(c.input_kind), " --image-size ", c.image_size);
+std::string options_of(const MsdnetConfig& config) {
+  ConfigHints all(config);
+  if (config.bottleneck) {
+    all.forget(&MsdnetConfig::bottleneck);  // the factors say it
+  } else {
+    all.forget(&MsdnetConfig::bottleneck_factors);
+  }
+  return all.options();
 }
 
 nlohmann::ordered_json json_of(const Weights& weights) {

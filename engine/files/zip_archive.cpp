@@ -31,11 +31,8 @@ struct CloseFile {
   void operator()(zip_file_t* file) const { zip_fclose(file); }
 };
 
-struct Discard {
-  void operator()(zip_t* archive) const { zip_discard(archive); }
-};
-
-using OpenArchive = std::unique_ptr<zip_t, Discard>;
+// A function, as a type of this namespace could be no member of ZipArchive::Handle.
+using OpenArchive = std::unique_ptr<zip_t, decltype(&zip_discard)>;
 
 // libzip takes some 400 bytes of memory for an entry of 46 bytes, before anybody can ask how many
 // there are: so many at most. torch.save makes an entry for at least 200 bytes.
@@ -52,16 +49,16 @@ bool has_too_many_entries(std::span<const std::byte> file) {
 }
 
 OpenArchive open(zip_source_t* source, int flags, ZipError& error) {
-  if (source == nullptr) return nullptr;
+  if (source == nullptr) return {nullptr, zip_discard};
   zip_t* archive = zip_open_from_source(source, flags, &error.error);
   if (archive == nullptr) zip_source_free(source);
-  return OpenArchive(archive);
+  return {archive, zip_discard};
 }
 
 }  // namespace
 
 struct ZipArchive::Handle {
-  OpenArchive archive;
+  OpenArchive archive = {nullptr, zip_discard};
 };
 
 ZipArchive::ZipArchive(std::span<const std::byte> bytes) : handle_(std::make_unique<Handle>()) {

@@ -18,9 +18,9 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-constexpr std::string_view kFormat = "msd-thresholds-1";
+constexpr std::string_view kThresholdsFormat = "msd-thresholds-1";
 
-void require(bool condition, const std::string& what) {
+void require_sound(bool condition, const std::string& what) {
   if (!condition) throw FormatError(what);
 }
 
@@ -43,17 +43,17 @@ ordered_json point_json(const BudgetPoint& point) {
 
 double number(const json& value, const std::string& key, double least, double most) {
   const json& found = value.at(key);
-  require(found.is_number(), message(key, " is ", found.dump(), ", no number"));
+  require_sound(found.is_number(), message(key, " is ", found.dump(), ", no number"));
   const double x = found.get<double>();
-  require(x >= least && x <= most,
-          message(key, " is ", x, "; it lies between ", least, " and ", most));
+  require_sound(x >= least && x <= most,
+                message(key, " is ", x, "; it lies between ", least, " and ", most));
   return x;
 }
 
 void require_count(const json& values, const std::string& key, std::size_t exits) {
-  require(values.is_array() && values.size() == exits,
-          message(key, " has ", values.is_array() ? values.size() : 0, " values for ", exits,
-                  " exits"));
+  require_sound(values.is_array() && values.size() == exits,
+                message(key, " has ", values.is_array() ? values.size() : 0, " values for ", exits,
+                        " exits"));
 }
 
 std::vector<double> parse_shares(const json& point, const std::string& key, std::size_t exits) {
@@ -61,10 +61,10 @@ std::vector<double> parse_shares(const json& point, const std::string& key, std:
   std::vector<double> shares = point.at(key).get<std::vector<double>>();
   double sum = 0.0;
   for (const double share : shares) {
-    require(share >= 0.0 && share <= 1.0, message(key, " holds ", share, ", no share"));
+    require_sound(share >= 0.0 && share <= 1.0, message(key, " holds ", share, ", no share"));
     sum += share;
   }
-  require(std::abs(sum - 1.0) <= 1e-6, message(key, " sum to ", sum, ", not to 1"));
+  require_sound(std::abs(sum - 1.0) <= 1e-6, message(key, " sum to ", sum, ", not to 1"));
   return shares;
 }
 
@@ -73,10 +73,10 @@ Thresholds parse_thresholds(const json& values, std::size_t exits) {
   Thresholds thresholds;
   for (const json& value : values) {
     const float t = value.is_null() ? std::numeric_limits<float>::infinity() : value.get<float>();
-    require(t >= 0.0f, message("a threshold is ", t, "; confidences start at 0"));
+    require_sound(t >= 0.0f, message("a threshold is ", t, "; confidences start at 0"));
     thresholds.push_back(t);
   }
-  require(thresholds.back() == 0.0f, "the last exit's threshold is not 0: it takes all");
+  require_sound(thresholds.back() == 0.0f, "the last exit's threshold is not 0: it takes all");
   return thresholds;
 }
 
@@ -106,14 +106,15 @@ ImagesUsed parse_images(const json& value) {
   images.dataset = value.at("dataset").get<std::string>();
   images.part = value.at("part").get<std::string>();
   read_member(value, "samples", images.samples);
-  require(images.samples >= 1, message("samples is ", images.samples));
+  require_sound(images.samples >= 1, message("samples is ", images.samples));
   return images;
 }
 
 ThresholdsFile parse(const json& value) {
-  require(value.is_object(), "is no JSON object");
+  require_sound(value.is_object(), "is no JSON object");
   const auto format = value.value("format", std::string("missing"));
-  require(format == kFormat, message("format is ", format, "; this program reads ", kFormat));
+  require_sound(format == kThresholdsFormat,
+                message("format is ", format, "; this program reads ", kThresholdsFormat));
   ThresholdsFile file;
   file.model = value.at("model").get<std::string>();
   file.checkpoint = value.at("checkpoint").get<std::string>();
@@ -132,11 +133,11 @@ ThresholdsFile parse(const json& value) {
     mul_adds_lazy.push_back(cost.mul_adds_lazy);
     ops.push_back(cost.ops);
   }
-  require(file.mul_adds_lazy == mul_adds_lazy && file.ops == ops,
-          "costs are not those of its config; make it again with msd-eval --mode budget");
+  require_sound(file.mul_adds_lazy == mul_adds_lazy && file.ops == ops,
+                "costs are not those of its config; make it again with msd-eval --mode budget");
 
   const json& points = value.at("points");
-  require(points.is_array() && !points.empty(), "points is empty");
+  require_sound(points.is_array() && !points.empty(), "points is empty");
   for (const json& point : points) {
     try {
       file.points.push_back(parse_point(point, mul_adds_lazy, ops));
@@ -144,8 +145,8 @@ ThresholdsFile parse(const json& value) {
       throw FormatError(message("point ", file.points.size() + 1, ": ", error.what()));
     }
     const std::size_t count = file.points.size();
-    require(count == 1 || file.points[count - 2].p < file.points[count - 1].p,
-            message("point ", count, ": p does not rise"));
+    require_sound(count == 1 || file.points[count - 2].p < file.points[count - 1].p,
+                  message("point ", count, ": p does not rise"));
   }
   return file;
 }
@@ -161,7 +162,7 @@ ordered_json thresholds_json(const ThresholdsFile& file) {
   fitted["choice"] = *file.fitted_choice;
   ordered_json points = ordered_json::array();
   for (const BudgetPoint& point : file.points) points.push_back(point_json(point));
-  return {{"format", kFormat},
+  return {{"format", kThresholdsFormat},
           {"model", file.model},
           {"checkpoint", file.checkpoint},
           {"config", json(file.config)},

@@ -17,9 +17,15 @@ std::string_view name(InputKind kind);
 std::string_view name(StepMode mode);
 std::string_view name(PruneMode mode);
 
-/// Everything that shapes an MSDNet (Huang et al., ICLR 2018; DESIGN of the README's "The
-/// network").
+/// Everything that shapes an MSDNet (Huang et al., "Multi-Scale Dense Networks for Resource
+/// Efficient Image Classification", ICLR 2018). Each field has its row in
+/// models/network/config_fields.h.
 struct MsdnetConfig {
+  /// What check() allows: blocks, layers of a block, channels of a scale with the factor 1,
+  /// factors.
+  static constexpr std::int64_t kLargestBlocks = 1000, kLargestStep = 1000;
+  static constexpr std::int64_t kLargestChannels = 65536, kLargestFactor = 4096;
+
   std::int64_t blocks = 10;  // one exit a block
   StepMode step_mode = StepMode::even;
   std::int64_t step = 2;  // layers a later block: step (even) or step*i+1 for block i+1 (lin_grow)
@@ -49,9 +55,6 @@ struct MsdnetConfig {
 void to_json(nlohmann::json& json, const MsdnetConfig& config);
 /// Missing keys keep their defaults; an unknown key or a wrong type throws ConfigError.
 void from_json(const nlohmann::json& json, MsdnetConfig& config);
-
-/// "1-2-4", as options have factors.
-std::string dashed(const std::vector<std::int64_t>& factors);
 
 struct Preset {
   std::string_view name;

@@ -16,7 +16,7 @@
 namespace msd {
 namespace {
 
-constexpr std::string_view kFormat = "msd-checkpoint-1";
+constexpr std::string_view kCheckpointFormat = "msd-checkpoint-1";
 
 // Over name, type and bytes of each weight, in byte order of the names.
 std::string fingerprint_of(const std::map<std::string, Tensor>& tensors) {
@@ -76,25 +76,26 @@ nlohmann::json parse_metadata(const std::string& text) {
 }
 
 void read_metadata(Checkpoint& checkpoint) {
-  const nlohmann::json json = parse_metadata(*checkpoint.state.metadata);
-  const auto format = json.at("format").get<std::string>();
-  if (format != kFormat) {
-    throw FormatError("has format " + format + "; this program reads " + std::string(kFormat));
+  const nlohmann::json metadata = parse_metadata(*checkpoint.state.metadata);
+  const auto format = metadata.at("format").get<std::string>();
+  if (format != kCheckpointFormat) {
+    throw FormatError("has format " + format + "; this program reads " +
+                      std::string(kCheckpointFormat));
   }
-  checkpoint.config = json.at("config").get<MsdnetConfig>();
-  if (!json.at("data").is_null()) checkpoint.data = data_of(json.at("data"));
-  checkpoint.training = json.at("training");
-  if (json.contains("optimizer")) {
-    checkpoint.state.optimizer = json.at("optimizer").get<OptimizerSettings>();
+  checkpoint.config = metadata.at("config").get<MsdnetConfig>();
+  if (!metadata.at("data").is_null()) checkpoint.data = data_of(metadata.at("data"));
+  checkpoint.training = metadata.at("training");
+  if (metadata.contains("optimizer")) {
+    checkpoint.state.optimizer = metadata.at("optimizer").get<OptimizerSettings>();
   } else if (checkpoint.training->is_object()) {
     const nlohmann::json options = checkpoint.training->value("options", nlohmann::json());
     if (options.contains("lr")) checkpoint.state.optimizer = options.get<OptimizerSettings>();
   }
 }
 
-std::string dump(const nlohmann::json& json) {
+std::string dump(const nlohmann::json& value) {
   try {
-    return json.dump();
+    return value.dump();
   } catch (const nlohmann::json::exception& error) {
     throw FormatError(message("the metadata: ", error.what()));
   }
@@ -205,12 +206,13 @@ void require_state(const Checkpoint& checkpoint, const MsdnetConfig& config) {
 
 std::optional<std::string> metadata_json(const Checkpoint& checkpoint) {
   if (!checkpoint.config) return std::nullopt;
-  nlohmann::json json = {{"format", kFormat},
-                         {"config", *checkpoint.config},
-                         {"data", checkpoint.data ? to_json(*checkpoint.data) : nlohmann::json()},
-                         {"training", *checkpoint.training}};
-  if (checkpoint.state.optimizer) json["optimizer"] = *checkpoint.state.optimizer;
-  return dump(json);
+  nlohmann::json metadata = {
+      {"format", kCheckpointFormat},
+      {"config", *checkpoint.config},
+      {"data", checkpoint.data ? to_json(*checkpoint.data) : nlohmann::json()},
+      {"training", *checkpoint.training}};
+  if (checkpoint.state.optimizer) metadata["optimizer"] = *checkpoint.state.optimizer;
+  return dump(metadata);
 }
 
 std::int64_t checkpoint_bytes(const Network& network) {

@@ -13,35 +13,11 @@
 namespace msd {
 namespace {
 
-constexpr std::int64_t kLargestStep = 1000;  // MsdnetConfig::check's
-
-/// The options given, as on the command line, but for those that no tensor can contradict.
-std::string given(const ConfigHints& h) {
-  std::string text;
-  const auto add = [&](std::string_view option, const auto& value) {
-    text += message(text.empty() ? "" : " ", "--", option, " ", value);
-  };
-  if (h.blocks) add("blocks", *h.blocks);
-  if (h.step_mode) add("step-mode", name(*h.step_mode));
-  if (h.step) add("step", *h.step);
-  if (h.base) add("base", *h.base);
-  if (h.init_channels) add("init-channels", *h.init_channels);
-  if (h.growth_rate) add("growth-rate", *h.growth_rate);
-  if (h.growth_factors) add("growth-factors", dashed(*h.growth_factors));
-  if (h.bottleneck)
-    text += message(text.empty() ? "" : " ", "--", *h.bottleneck ? "" : "no-", "bottleneck");
-  if (h.bottleneck_factors) add("bottleneck-factors", dashed(*h.bottleneck_factors));
-  if (h.prune) add("prune", name(*h.prune));
-  if (h.reduction) add("reduction", *h.reduction);
-  if (h.classes) add("classes", *h.classes);
-  if (h.input_kind) add("input-kind", name(*h.input_kind));
-  return text;
-}
-
 /// "`found`, but the network ... `needed`: ...".
 [[noreturn]] void refuse(const std::string& found, const std::string& needed,
                          const ConfigHints& hints) {
-  const std::string options = given(hints);
+  // No tensor can contradict the image size.
+  const std::string options = ConfigHints(hints).forget(&MsdnetConfig::image_size).options();
   if (options.empty()) {
     throw ConfigError(
         message(found, ", but the network that the other tensors describe ", needed, kNotAnMsdnet));
@@ -56,15 +32,16 @@ void deduce_blocks(const StateStructure& structure, const ConfigHints& hints,
   const std::vector<std::int64_t>& layers = structure.block_layers;
   const auto blocks = static_cast<std::int64_t>(layers.size());
   config.blocks = blocks;
-  config.base = hints.base.value_or(layers[0]);
+  config.base = hints.get(&MsdnetConfig::base).value_or(layers[0]);
   for (const StepMode mode : {StepMode::even, StepMode::lin_grow}) {
     config.step_mode = mode;
     // Block 2 has step or step+1 layers; a network of one block has any step.
     const std::int64_t step =
         blocks == 1 ? 1 : std::max<std::int64_t>(1, layers[1] - (mode == StepMode::even ? 0 : 1));
-    config.step = hints.step.value_or(step);
-    bool fits = hints.step_mode.value_or(mode) == mode && hints.blocks.value_or(blocks) == blocks &&
-                config.step >= 1 && config.step <= kLargestStep;
+    config.step = hints.get(&MsdnetConfig::step).value_or(step);
+    bool fits = hints.get(&MsdnetConfig::step_mode).value_or(mode) == mode &&
+                hints.get(&MsdnetConfig::blocks).value_or(blocks) == blocks && config.step >= 1 &&
+                config.step <= MsdnetConfig::kLargestStep;
     for (std::int64_t block = 0; fits && block < blocks; ++block) {
       fits = config.block_layers(block) == layers[static_cast<std::size_t>(block)];
     }
@@ -106,24 +83,13 @@ std::optional<Misfit> misfit_of(const StateStructure& structure, const MsdnetCon
 void deduce_prune(const StateStructure& structure, const ConfigHints& hints, MsdnetConfig& config) {
   std::optional<Misfit> worst;  // of the mode that explains more of the file
   for (const PruneMode mode : {PruneMode::max, PruneMode::min}) {
-    if (hints.prune.value_or(mode) != mode) continue;
+    if (hints.get(&MsdnetConfig::prune).value_or(mode) != mode) continue;
     config.prune = mode;
     const std::optional<Misfit> misfit = misfit_of(structure, config);
     if (!misfit.has_value()) return;
     if (!worst.has_value() || misfit->layer > worst->layer) worst = misfit;
   }
   refuse(worst->found, worst->needed, hints);
-}
-
-/// Sets what nothing above took the hint of.
-void apply(const ConfigHints& h, MsdnetConfig& config) {
-  config.init_channels = h.init_channels.value_or(config.init_channels);
-  config.growth_rate = h.growth_rate.value_or(config.growth_rate);
-  config.growth_factors = h.growth_factors.value_or(config.growth_factors);
-  config.bottleneck = h.bottleneck.value_or(config.bottleneck);
-  config.bottleneck_factors = h.bottleneck_factors.value_or(config.bottleneck_factors);
-  config.classes = h.classes.value_or(config.classes);
-  config.image_size = h.image_size.value_or(config.image_size);
 }
 
 Architecture build(const MsdnetConfig& config) {
@@ -136,9 +102,8 @@ Architecture build(const MsdnetConfig& config) {
 }
 
 bool may_be_absent(const StateEntry& entry) {
-  using Role = StateEntry::Role;
-  return entry.role == Role::batches_tracked ||
-         (entry.role == Role::bias && entry.name.starts_with("blocks."));
+  return entry.role == StateEntry::Role::batches_tracked ||
+         (entry.role == StateEntry::Role::bias && entry.name.starts_with("blocks."));
 }
 
 /// Throws unless the file's tensors are those of the network.
@@ -176,26 +141,28 @@ DeducedConfig deduce_config(const StateShapes& shapes, const ConfigHints& hints)
   const bool transitions =
       std::any_of(structure.layers.begin(), structure.layers.end(),
                   [](const StateLayer& layer) { return !layer.transition.empty(); });
-  config.reduction = hints.reduction.value_or(transitions ? 0.5 : 0.0);
+  config.reduction = hints.get(&MsdnetConfig::reduction).value_or(transitions ? 0.5 : 0.0);
   config.growth_factors.assign(static_cast<std::size_t>(scales), 1);
   config.bottleneck = false;
   config.check();
-  if (hints.growth_factors && hints.growth_factors->size() != config.growth_factors.size()) {
-    refuse(message("the stem (blocks.0.0) has ", scales, " scales"),
-           message("has ", hints.growth_factors->size()), hints);
+  const std::size_t wanted =
+      hints.get(&MsdnetConfig::growth_factors).value_or(config.growth_factors).size();
+  if (wanted != config.growth_factors.size()) {
+    refuse(message("the stem (blocks.0.0) has ", scales, " scales"), message("has ", wanted),
+           hints);
   }
   deduce_prune(structure, hints, config);
 
   deduce_bottleneck(shapes, structure, config);
   deduce_widths(shapes, structure, hints, config);
   config.classes = shape_of(shapes, "classifier.0.linear.weight", 2)[0];
-  config.input_kind = hints.input_kind.value_or(structure.input_kind);
+  config.input_kind = hints.get(&MsdnetConfig::input_kind).value_or(structure.input_kind);
   config.image_size = config.input_kind == InputKind::cifar ? 32 : 224;
-  apply(hints, config);
+  hints.apply_to(config);
   check_tensors(shapes, build(config), hints);
 
   DeducedConfig deduced = {config, {}};
-  if (!hints.image_size) {
+  if (!hints.get(&MsdnetConfig::image_size)) {
     deduced.undecided.push_back(
         message("image size: ", config.image_size, " (not in the file; --image-size)"));
   }

@@ -1,32 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "models/network/config.h"
+#include "models/network/config_hints.h"
 #include "models/network/state_layout.h"
 
 namespace msd {
-
-/// The fields of a configuration that somebody decided, by an option of that name; the others are
-/// to be deduced. Every member has an initializer so that some can be named: {.blocks = 3}.
-struct ConfigHints {
-  std::optional<std::int64_t> blocks = {};
-  std::optional<StepMode> step_mode = {};
-  std::optional<std::int64_t> step = {}, base = {};
-  std::optional<std::int64_t> init_channels = {}, growth_rate = {};
-  std::optional<std::vector<std::int64_t>> growth_factors = {};
-  std::optional<bool> bottleneck = {};
-  std::optional<std::vector<std::int64_t>> bottleneck_factors = {};
-  std::optional<PruneMode> prune = {};
-  std::optional<double> reduction = {};
-  std::optional<std::int64_t> classes = {};
-  std::optional<InputKind> input_kind = {};
-  std::optional<std::int64_t> image_size = {};
-};
 
 struct DeducedConfig {
   MsdnetConfig config;

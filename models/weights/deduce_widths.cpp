@@ -8,9 +8,6 @@
 namespace msd {
 namespace {
 
-// MsdnetConfig::check's.
-constexpr std::int64_t kLargestFactor = 4096, kLargestChannels = 65536;
-
 struct Transition {
   std::int64_t before = 0, after = 0;  // widths, in units of the growth factors
 };
@@ -99,10 +96,11 @@ std::optional<Widths> scaled(Widths w, std::int64_t times) {
   bool fits = w.init % times == 0 && w.growth % times == 0;
   w.init /= times;
   w.growth /= times;
-  fits = fits && w.init <= kLargestChannels && w.growth <= kLargestChannels;
+  fits = fits && w.init <= MsdnetConfig::kLargestChannels &&
+         w.growth <= MsdnetConfig::kLargestChannels;
   for (std::int64_t& factor : w.factors) {
     factor *= times;
-    fits = fits && factor <= kLargestFactor;
+    fits = fits && factor <= MsdnetConfig::kLargestFactor;
   }
   for (Transition& t : w.transitions) {
     fits = fits && t.before % times == 0 && t.after % times == 0;
@@ -159,21 +157,24 @@ void deduce_widths(const StateShapes& shapes, const StateStructure& structure,
     config.growth_factors = widths.factors;
   };
   take(w);
+  const auto init_channels = hints.get(&MsdnetConfig::init_channels),
+             growth_rate = hints.get(&MsdnetConfig::growth_rate);
+  const auto growth_factors = hints.get(&MsdnetConfig::growth_factors);
+  const auto decided_reduction = hints.get(&MsdnetConfig::reduction);
   // Only transitions tell factors of a common divisor from smaller ones, by what they round off.
   std::optional<Reduction> best;
-  for (std::int64_t times = 1; times <= std::min(w.growth, kLargestFactor); ++times) {
+  for (std::int64_t times = 1; times <= std::min(w.growth, MsdnetConfig::kLargestFactor); ++times) {
     const std::optional<Widths> widths = scaled(w, times);
-    if (!widths.has_value() || !agrees(hints.init_channels, widths->init) ||
-        !agrees(hints.growth_rate, widths->growth) ||
-        !agrees(hints.growth_factors, widths->factors)) {
+    if (!widths.has_value() || !agrees(init_channels, widths->init) ||
+        !agrees(growth_rate, widths->growth) || !agrees(growth_factors, widths->factors)) {
       continue;
     }
     if (w.transitions.empty()) return take(*widths);
     std::optional<Reduction> reduction;
-    if (!hints.reduction.has_value()) {
+    if (!decided_reduction.has_value()) {
       reduction = roundest_reduction(widths->transitions);
-    } else if (explains(*hints.reduction, widths->transitions)) {
-      reduction = Reduction{*hints.reduction};
+    } else if (explains(*decided_reduction, widths->transitions)) {
+      reduction = Reduction{*decided_reduction};
     }
     if (!reduction.has_value() || (best && best->decimals <= reduction->decimals)) continue;
     best = reduction;

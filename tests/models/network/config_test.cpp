@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "models/network/architecture.h"
+#include "models/network/config_hints.h"
 #include "tests/models/fixtures.h"
 #include "tests/models/naive_network.h"
 #include "tests/support/errors.h"
@@ -179,6 +180,37 @@ TEST(ConfigJson, ValuesAreChecked) {
   EXPECT_TRUE(throws<ConfigError>([] { json({{"blocks", 0}}).get<MsdnetConfig>(); }, {"blocks"}));
   const json huge = {{"blocks", std::uint64_t{1} << 63}};
   EXPECT_TRUE(throws<ConfigError>([&] { huge.get<MsdnetConfig>(); }, {"blocks"}));
+}
+
+TEST(ConfigHints, AreThoseThatWereSet) {
+  ConfigHints hints;
+  EXPECT_EQ(hints.options(), "");
+  EXPECT_FALSE(hints.get(&MsdnetConfig::step).has_value());
+  hints.set(&MsdnetConfig::step, 7).set(&MsdnetConfig::bottleneck, false);
+  hints.set(&MsdnetConfig::growth_factors, {1, 2}).set(&MsdnetConfig::prune, PruneMode::min);
+  EXPECT_EQ(hints.options(), "--step 7 --growth-factors 1-2 --no-bottleneck --prune min");
+  EXPECT_EQ(hints.get(&MsdnetConfig::step), 7);
+  MsdnetConfig written, expected;
+  hints.apply_to(written);
+  expected.step = 7, expected.bottleneck = false;
+  expected.growth_factors = {1, 2}, expected.prune = PruneMode::min;
+  EXPECT_EQ(written, expected);
+  hints.forget(&MsdnetConfig::step).set(&MsdnetConfig::bottleneck, true);
+  EXPECT_EQ(hints.options(), "--growth-factors 1-2 --bottleneck --prune min");
+}
+
+TEST(ConfigHints, KnowEveryField) {
+  EXPECT_EQ(ConfigHints(MsdnetConfig()).options(),
+            "--blocks 10 --step-mode even --step 2 --base 4 --init-channels 16 --growth-rate 6 "
+            "--growth-factors 1-2-4 --bottleneck-factors 1-2-4 --bottleneck --prune max "
+            "--reduction 0.5 --classes 10 --input-kind cifar --image-size 32");
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    RandomStream random(seed, RandomPurpose::test);
+    const MsdnetConfig c = test::random_config(random);
+    MsdnetConfig written;
+    ConfigHints(c).apply_to(written);
+    EXPECT_EQ(written, c) << json(c);
+  }
 }
 
 TEST(Presets, HaveTheirNamesAndCanBeBuilt) {

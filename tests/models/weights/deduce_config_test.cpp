@@ -71,8 +71,7 @@ void expect_same_network(const Architecture& a, const Architecture& b) {
 
 // Deduces from shapes; `config` made them. Only its image size is a hint, as it is not in them.
 void expect_found(const StateShapes& shapes, const MsdnetConfig& config) {
-  ConfigHints hints;
-  hints.image_size = config.image_size;
+  const ConfigHints hints = ConfigHints().set(&MsdnetConfig::image_size, config.image_size);
   const DeducedConfig deduced = deduce_config(shapes, hints);
   EXPECT_TRUE(deduced.undecided.empty());
   expect_same_network(make_architecture(deduced.config), make_architecture(config));

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#include "models/network/config_hints.h"
+
+#include "kernels/check.h"
+
+namespace msd {
+namespace {
+
+std::string option_text(const NumberField& field, std::int64_t value) {
+  return message(option_name(field.key), " ", value);
+}
+
+std::string option_text(const ShareField& field, double value) {
+  return message(option_name(field.key), " ", value);
+}
+
+std::string option_text(const FactorsField& field, const std::vector<std::int64_t>& factors) {
+  std::string text = option_name(field.key);
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    text += (i == 0 ? " " : "-") + std::to_string(factors[i]);
+  }
+  return text;
+}
+
+std::string option_text(const FlagField& field, bool value) {
+  return value ? option_name(field.key) : option_name(message("no_", field.key));
+}
+
+template <typename Enum>
+std::string option_text(const ChoiceField<Enum>& field, Enum value) {
+  return message(option_name(field.key), " ", name(value));
+}
+
+}  // namespace
+
+ConfigHints::ConfigHints(const MsdnetConfig& config) : values_(config) {
+  for_each_config_field([&](const auto& field) { given_.insert(field.key); });
+}
+
+void ConfigHints::apply_to(MsdnetConfig& config) const {
+  for_each_config_field([&](const auto& field) {
+    if (given_.contains(field.key)) config.*field.member = values_.*field.member;
+  });
+}
+
+std::string ConfigHints::options() const {
+  std::string text;
+  for_each_config_field([&](const auto& field) {
+    if (!given_.contains(field.key)) return;
+    text += (text.empty() ? "" : " ") + option_text(field, values_.*field.member);
+  });
+  return text;
+}
+
+}  // namespace msd
