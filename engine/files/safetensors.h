@@ -10,7 +10,6 @@
 
 #include "engine/files/file.h"
 #include "engine/tensor.h"
-#include "engine/tensor.h"
 
 namespace msd {
 

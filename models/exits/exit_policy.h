@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/exits/exit_rule.h"
 #include "models/exits/exit_records.h"
+#include "models/exits/exit_rule.h"
 
 namespace msd {
 
