@@ -10,6 +10,7 @@
 
 namespace msd {
 
+/// How samples are classified; references outlive the run.
 struct RunSettings {
   const ExitRule& rule;
   const DataDescription& description;
@@ -19,9 +20,9 @@ struct RunSettings {
   std::function<std::unique_ptr<Runtime>()> make_runtime;
 };
 
-/// Classifies all samples at batch 1, `workers` at a time, each worker with a runtime of
-/// its own. Calls `consume` in the order of the samples, on the calling thread. A sample that
-/// throws is rethrown when its turn comes, and nothing after it is consumed.
+/// Classifies all samples at batch 1, `workers` at a time, each worker with a runtime of its own.
+/// Calls `consume` in the order of the samples, on the calling thread. A sample that throws is
+/// rethrown when its turn comes, and nothing after it is consumed.
 void run_samples(const Plan& plan, const Samples& samples, const RunSettings& settings,
                  const std::function<void(std::int64_t, const Classification&)>& consume);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "msd/classifier.h"
 
+#include <cmath>
 #include <map>
 #include <utility>
 
@@ -49,6 +50,11 @@ DataDescription data_of(const Checkpoint& checkpoint, const ClassifierOptions& o
   if (options.normalization) {
     data.mean = options.normalization->mean;
     data.std = options.normalization->deviation;
+    for (std::size_t c = 0; c < data.std.size(); ++c) {
+      if (std::isfinite(data.mean[c]) && std::isfinite(data.std[c]) && data.std[c] > 0.0f) continue;
+      throw ConfigError(message("a normalization by mean ", data.mean[c], " and deviation ",
+                                data.std[c], "; a deviation is above 0"));
+    }
   } else if (!checkpoint.data) {
     throw ConfigError(message(checkpoint.path.string(),
                               " does not say the mean and deviation its images are normalised with;"

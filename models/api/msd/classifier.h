@@ -24,11 +24,13 @@ namespace msd {
 /// fp32 whose products may round their factors to tf32; fp32 weights with bf16 activations.
 enum class Precision : std::uint8_t { fp32, fp64, tf32, bf16 };
 
-/// Of the training images, per channel (red, green, blue), in grey levels 0 to 255.
+/// Mean and standard deviation of the training images, per channel (red, green, blue), in grey
+/// levels 0 to 255.
 struct Normalization {
   std::array<float, 3> mean, deviation;
 };
 
+/// Where and how a classifier computes, and what its weights' file does not say.
 struct ClassifierOptions {
   std::string device = "cpu";  // or "cuda", "cuda:1"
   int threads = 1;             // of the CPU; 0: one a core
@@ -39,12 +41,14 @@ struct ClassifierOptions {
   std::optional<Normalization> normalization = {};
 };
 
+/// A class, and how probable an exit takes it to be.
 struct LikelyClass {
   std::int32_t label = -1;  // from 0
   std::string name;         // its number where the weights' file names no classes
   double probability = 0.0;
 };
 
+/// What the network says of an image, where, and at what cost.
 struct Answer {
   std::int64_t exit = 0;    // that answered, from 1
   std::int32_t label = -1;  // the likeliest class, from 0
@@ -59,7 +63,7 @@ struct Answer {
 /// A network with its weights, ready for images one by one. It owns all it works with: device
 /// memory, threads, packed weights. One thread at a time may use it; several, each of a thread, do
 /// not disturb one another. The same image, weights, precision and device give the same bits in
-/// any number of threads.
+/// any number of threads. One that was moved from is to be assigned to or destroyed only.
 class Classifier {
  public:
   /// Reads the weights: a checkpoint of msd-train, safetensors, PyTorch's or Torch7's. Throws
