@@ -8,6 +8,8 @@
 #include <new>
 #include <utility>
 
+#include "kernels/check.h"
+
 namespace msd {
 namespace {
 

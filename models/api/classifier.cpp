@@ -64,7 +64,7 @@ DataDescription data_of(const Checkpoint& checkpoint, const ClassifierOptions& o
 }
 
 Network network_of(Runtime& runtime, const Checkpoint& checkpoint, DType dtype) {
-  Network network(checkpoint.config ? *checkpoint.config : infer_config(checkpoint).config,
+  Network network(checkpoint.config ? *checkpoint.config : deduce_config(checkpoint).config,
                   runtime.allocator(), dtype);
   checkpoint.load_weights(network);
   return network;
