@@ -17,34 +17,16 @@ namespace {
 
 using calls::ConvShape;
 
-enum class Op { forward, backward_data, backward_weight };
-
-void run(benchmark::State& state, Op op, const ConvShape& s) {
+template <template <typename> class Call>
+void run(benchmark::State& state, ConvShape s) {
   const ConvGeometry& g = s.g;
+  s.bias = false, s.relu = true, s.accumulate = g.kernel == 1;
   const std::int64_t x_pitch = row_pitch(g.kernel == 1 ? g.cin + 24 : g.cin, DType::f32);
-  const calls::ConvGaps gaps = {calls::slice(g.cin, x_pitch), calls::dense(g.cout)};
   const std::int64_t y_rows = s.y().rows();
   const std::int64_t bytes = 4 * (s.x().rows() * x_pitch + y_rows * row_pitch(g.cout, DType::f32));
   const std::int64_t sets = state.range(0) == 1 ? 1 : std::max<std::int64_t>(2, kColdBytes / bytes);
-  if (op == Op::forward) {
-    run_in_turn(state, sets, [&] {
-      calls::ConvForward<HostMemory> call(s, {1}, gaps);
-      call.with_bias = false, call.relu = true;
-      return call;
-    });
-  } else if (op == Op::backward_data) {
-    run_in_turn(state, sets, [&] {
-      calls::ConvBackwardData<HostMemory> call(s, {1}, gaps);
-      call.accumulate = g.kernel == 1;
-      return call;
-    });
-  } else {
-    run_in_turn(state, sets, [&] {
-      calls::ConvBackwardWeight<HostMemory> call(s, {1}, gaps);
-      call.with_bias = false;
-      return call;
-    });
-  }
+  const calls::Gaps gaps = {calls::slice(g.cin, x_pitch), calls::dense(g.cout)};
+  run_in_turn(state, sets, [&] { return Call<HostMemory>(s, {1}, gaps); });
   state.counters["GFMA/s"] =
       benchmark::Counter(static_cast<double>(y_rows * g.weight_elems()) * 1e-9,
                          benchmark::Counter::kIsIterationInvariantRate);
@@ -71,15 +53,15 @@ const bool kRegistered = [] {
                              std::to_string(e.kernel) + "s" + std::to_string(e.stride) + "/" +
                              std::to_string(e.size) + "x" + std::to_string(e.size) + "/n" +
                              std::to_string(n);
-    const auto one = [&](const char* op_name, Op op) {
-      benchmark::RegisterBenchmark((std::string(op_name) + "/" + name).c_str(), run, op, shape)
+    const auto one = [&](const char* op_name, auto body) {
+      benchmark::RegisterBenchmark((std::string(op_name) + "/" + name).c_str(), body, shape)
           ->ArgName("sets")
           ->Arg(1)
           ->Arg(0);
     };
-    one("conv_forward", Op::forward);
-    if (e.cin > 3) one("conv_backward_data", Op::backward_data);
-    one("conv_backward_weight", Op::backward_weight);
+    one("conv_forward", &run<calls::ConvForward>);
+    if (e.cin > 3) one("conv_backward_data", &run<calls::ConvBackwardData>);
+    one("conv_backward_weight", &run<calls::ConvBackwardWeight>);
   };
   for (const Entry& entry : cifar) {
     for (const std::int64_t n : {1, 64}) add(entry, n);

@@ -38,19 +38,17 @@ struct HostMemory {
   using Array = std::vector<E>;
   static constexpr DType kValues = DType::f32;
 
-  static Rows rows(const calls::Shape& s, calls::Gap gap, const calls::Content& content) {
+  static Rows rows(calls::Shape s, calls::Gap gap, calls::Content content) {
     return {s, gap, flat(s.rows() * (gap.before + s.c + gap.after), content)};
   }
   static Rows shared_rows(std::int64_t count) { return rows({1, 1, 1, count}, {}, {}); }
-  static Values values(std::int64_t count, const calls::Content& content) {
-    return flat(count, content);
-  }
-  static Values flat(std::int64_t count, const calls::Content& content) {
+  static Values values(std::int64_t count, calls::Content content) { return flat(count, content); }
+  static Values flat(std::int64_t count, calls::Content content) {
     return Floats(count, static_cast<float>(content.low), static_cast<float>(content.high));
   }
   /// Zeros where no content is asked for.
   template <typename E>
-  static Array<E> array(std::int64_t count, const calls::Content& content) {
+  static Array<E> array(std::int64_t count, calls::Content content) {
     std::vector<E> values(static_cast<std::size_t>(count));
     static std::mt19937 engine(3);
     if (content.seed == 0) return values;
@@ -66,7 +64,7 @@ struct HostMemory {
     return values;
   }
   template <typename E>
-  static Array<E> large(std::int64_t count, const calls::Content& content) {
+  static Array<E> large(std::int64_t count, calls::Content content) {
     return array<E>(count, content);
   }
 };

@@ -33,57 +33,33 @@ struct ConvShape {
   bool image;  // x has no gradient
 };
 
-enum class Conv { forward, backward_data, backward_weight };
-const char* name(Conv op) {
-  return op == Conv::forward         ? "conv_forward"
-         : op == Conv::backward_data ? "conv_backward_data"
-                                     : "conv_backward_weight";
-}
-
 const msd::cuda::PluginTable* plugin() {
   static const msd::cuda::FoundPlugin found = msd::cuda::open_plugin();
   return found.table;
 }
 
 /// algorithm: "" for handwritten.
-void convolution(benchmark::State& state, Conv op, const ConvShape& s, Precision precision,
+template <template <typename> class Call>
+void convolution(benchmark::State& state, const ConvShape& s, Precision precision,
                  const std::string& algorithm) {
+  using Op = Call<DeviceMemory>;
+  constexpr bool kGradient = std::is_same_v<Op, calls::ConvBackwardData<DeviceMemory>>;
+  constexpr bool kWeightGradient = std::is_same_v<Op, calls::ConvBackwardWeight<DeviceMemory>>;
   Gpu gpu;
-  if (!algorithm.empty()) gpu.use(*plugin(), message(name(op), "=", algorithm));
+  if (!algorithm.empty()) gpu.use(*plugin(), message(Op::kName, "=", algorithm));
   gpu.allow_tf32(precision == Precision::tf32);
   const DType dtype = activations(precision);
-  const calls::ConvShape shape = {kBatch, s.size, s.size, s.g};
-  const calls::ConvGaps gaps = {calls::slice(s.g.cin, row_pitch(s.x_channels, dtype)),
-                                calls::dense(s.g.cout, dtype)};
   // Features that several layers read collect their gradients.
-  const bool accumulate = op == Conv::backward_data && s.x_channels > s.g.cin;
+  const bool accumulate = kGradient && s.x_channels > s.g.cin;
+  const calls::ConvShape shape = {kBatch, s.size, s.size, s.g, false, true, accumulate};
+  const calls::Gaps gaps = {calls::slice(s.g.cin, row_pitch(s.x_channels, dtype)),
+                            calls::dense(s.g.cout, dtype)};
   const std::int64_t bytes_each = size_bytes(dtype);
   const std::int64_t bytes =
       bytes_each * (shape.x().elems() * (accumulate ? 2 : 1) + shape.y().elems()) +
-      s.g.weight_elems() * (op == Conv::backward_weight ? 4 : bytes_each);
-  const auto measured = [&](auto make) {
-    measure_call(state, gpu, dtype, bytes,
-                 static_cast<double>(shape.y().rows() * s.g.weight_elems()), make);
-  };
-  if (op == Conv::forward) {
-    measured([&](DeviceMemory memory) {
-      calls::ConvForward<DeviceMemory> call(shape, {}, gaps, memory);
-      call.with_bias = false, call.relu = true;
-      return call;
-    });
-  } else if (op == Conv::backward_data) {
-    measured([&](DeviceMemory memory) {
-      calls::ConvBackwardData<DeviceMemory> call(shape, {}, gaps, memory);
-      call.accumulate = accumulate;
-      return call;
-    });
-  } else {
-    measured([&](DeviceMemory memory) {
-      calls::ConvBackwardWeight<DeviceMemory> call(shape, {}, gaps, memory);
-      call.with_bias = false;
-      return call;
-    });
-  }
+      s.g.weight_elems() * (kWeightGradient ? 4 : bytes_each);
+  measure_call(state, gpu, dtype, bytes, static_cast<double>(shape.y().rows() * s.g.weight_elems()),
+               [&](DeviceMemory memory) { return Op(shape, {}, gaps, memory); });
 }
 
 struct NormShape {
@@ -98,7 +74,7 @@ void batchnorm(benchmark::State& state, const NormShape& s, DType dtype, std::in
                    y = calls::slice(s.c, row_pitch(s.y_channels, dtype));
   measure_call(state, gpu, dtype, shape.elems() * size_bytes(dtype) * passes, 0.0,
                [&](DeviceMemory memory) {
-                 return Call<DeviceMemory>(shape, calls::BatchnormGaps{x, y, y, y}, memory);
+                 return Call<DeviceMemory>(shape, calls::Gaps{x, y, y, y}, memory);
                });
 }
 
@@ -120,20 +96,22 @@ void add_convolutions(const std::string& net, const Architecture& architecture) 
     const std::string shape = message(net, "/", s.g.kernel, "x", s.g.kernel,
                                       s.g.stride == 1 ? "" : message("s", s.g.stride), "/", s.size,
                                       "x", s.size, "/", s.g.cin, "to", s.g.cout);
-    for (const Conv pass : {Conv::forward, Conv::backward_data, Conv::backward_weight}) {
-      if (pass == Conv::backward_data && s.image) continue;
+    const auto one = [&](const char* op_name, auto body) {
       for (const Precision precision : kPrecisions) {
-        const std::string title = message(name(pass), "/", shape, "/", name(precision));
+        const std::string title = message(op_name, "/", shape, "/", name(precision));
         const auto by = [=](const std::string& algorithm) {
           add(algorithm.empty() ? title : title + "/" + algorithm,
-              [=](benchmark::State& state) { convolution(state, pass, s, precision, algorithm); });
+              [=](benchmark::State& state) { body(state, s, precision, algorithm); });
         };
         by("");
         if (plugin() == nullptr) continue;
         by("cudnn");
         if (s.g.kernel == 1 && s.g.stride == 1) by("cublaslt");
       }
-    }
+    };
+    one("conv_forward", &convolution<calls::ConvForward>);
+    if (!s.image) one("conv_backward_data", &convolution<calls::ConvBackwardData>);
+    one("conv_backward_weight", &convolution<calls::ConvBackwardWeight>);
   }
 }
 

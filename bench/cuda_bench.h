@@ -155,7 +155,7 @@ class DeviceMemory {
  public:
   class Rows {
    public:
-    Rows(const DeviceMemory& memory, std::int64_t sets, const calls::Shape& s, calls::Gap gap)
+    Rows(const DeviceMemory& memory, std::int64_t sets, calls::Shape s, calls::Gap gap)
         : set_(sets == 1 ? &kFirst : memory.set_),
           gap_before_(gap.before),
           view_{nullptr, memory.dtype_, s.n, s.h, s.w, s.c, gap.before + s.c + gap.after},
@@ -189,23 +189,21 @@ class DeviceMemory {
   DeviceMemory(std::int64_t sets, DType dtype, const std::int64_t& set)
       : sets_(sets), dtype_(dtype), set_(&set) {}
 
-  Rows rows(const calls::Shape& s, calls::Gap gap, const calls::Content&) const {
-    return {*this, sets_, s, gap};
-  }
+  Rows rows(calls::Shape s, calls::Gap gap, calls::Content) const { return {*this, sets_, s, gap}; }
   Rows shared_rows(std::int64_t count) const { return {*this, 1, {1, 1, 1, count}, {}}; }
-  Values values(std::int64_t count, const calls::Content& content) const {
+  Values values(std::int64_t count, calls::Content content) const {
     return array<float>(count, content);
   }
-  Values flat(std::int64_t count, const calls::Content& content) const {
+  Values flat(std::int64_t count, calls::Content content) const {
     return large<float>(count, content);
   }
   template <typename E>
-  Array<E> array(std::int64_t count, const calls::Content&) const {
+  Array<E> array(std::int64_t count, calls::Content) const {
     if constexpr (std::is_same_v<E, float>) return {&kFirst, Operands(1, count, DType::f32)};
     return {&kFirst, Operands(zeros(count * static_cast<std::int64_t>(sizeof(E))))};
   }
   template <typename E>
-  Array<E> large(std::int64_t count, const calls::Content&) const {
+  Array<E> large(std::int64_t count, calls::Content) const {
     const std::int64_t bytes = count * static_cast<std::int64_t>(sizeof(E));
     return {set_, Operands(sets_, ceil_div(bytes, 4), DType::f32)};
   }

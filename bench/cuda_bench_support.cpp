@@ -110,11 +110,10 @@ MatrixRate measure_cublas(Gpu& gpu, Precision precision) {
 MatrixRate measure_convolution(Gpu& gpu, Precision precision) {
   constexpr std::int64_t kImages = 64, kMap = 32, kChannels = 1024;
   const ConvGeometry g{kChannels, kChannels, 1, 1, 0};
-  const calls::ConvShape shape = {kImages, kMap, kMap, g};
+  const calls::ConvShape shape = {kImages, kMap, kMap, g, false};
   const std::int64_t set = 0;
-  calls::ConvForward<DeviceMemory> call(shape, {}, {{}, {}},
+  calls::ConvForward<DeviceMemory> call(shape, {}, {},
                                         DeviceMemory(1, activations(precision), set));
-  call.with_bias = false;
   gpu.allow_tf32(precision == Precision::tf32);
   call.pack(gpu.context());
   const double seconds = median_of_9(gpu, [&] { calls::run(gpu.context(), call); });

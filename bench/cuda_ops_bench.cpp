@@ -27,38 +27,15 @@ std::int64_t elems_of(const calls::Shape& s, DType dtype) {
   return s.rows() * row_pitch(s.c, dtype);
 }
 
-struct PoolShape {
-  std::int64_t n, size, c;
-  bool max;  // 3x3 with stride 2, or over all positions
-};
-
-void pool(benchmark::State& state, const PoolShape& s, DType dtype, bool backward) {
+template <template <typename> class Call, typename PoolShape>
+void pool(benchmark::State& state, const PoolShape& s, DType dtype, std::int64_t large_maps) {
   Gpu gpu;
-  const calls::Shape x = {s.n, s.size, s.size, s.c};
-  const calls::MaxPoolShape max = {x, {3, 2, 1}};
-  const calls::AvgPoolShape avg = {x, s.size, s.size};
-  const calls::Gap gap = dense(s.c, dtype);
-  const calls::PoolGaps gaps = {gap, gap, gap};
-  const std::int64_t bytes = size_bytes(dtype) * (elems_of(s.max ? max.y() : avg.y(), dtype) +
-                                                  elems_of(x, dtype) * (backward && s.max ? 2 : 1));
-  const auto measured = [&](auto make) { measure_call(state, gpu, dtype, bytes, 0.0, make); };
-  if (s.max && backward) {
-    measured([&](DeviceMemory memory) {
-      return calls::MaxPoolBackward<DeviceMemory>(max, gaps, false, {}, memory);
-    });
-  } else if (s.max) {
-    measured([&](DeviceMemory memory) {
-      return calls::MaxPoolForward<DeviceMemory>(max, gaps, {}, memory);
-    });
-  } else if (backward) {
-    measured([&](DeviceMemory memory) {
-      return calls::AvgPoolBackward<DeviceMemory>(avg, gaps, false, memory);
-    });
-  } else {
-    measured([&](DeviceMemory memory) {
-      return calls::AvgPoolForward<DeviceMemory>(avg, gaps, memory);
-    });
-  }
+  const calls::Gap gap = dense(s.x.c, dtype);
+  measure_call(state, gpu, dtype,
+               size_bytes(dtype) * (elems_of(s.y(), dtype) + elems_of(s.x, dtype) * large_maps),
+               0.0, [&](DeviceMemory memory) {
+                 return Call<DeviceMemory>(s, {gap, gap, gap, gap}, memory);
+               });
 }
 
 template <template <typename> class Call>
@@ -70,19 +47,19 @@ void linear(benchmark::State& state, const calls::LinearShape& s, DType dtype,
       elems_of({s.n, 1, 1, s.in}, dtype) + elems_of({s.n, 1, 1, s.out}, dtype);
   measure_call(state, gpu, dtype, passes * (size_bytes(dtype) * elems + 4 * s.in * s.out),
                static_cast<double>(passes * s.n * s.in * s.out), [&](DeviceMemory memory) {
-                 return Call<DeviceMemory>(s, calls::LinearGaps{x, y, y, x}, memory);
+                 return Call<DeviceMemory>(s, calls::Gaps{x, y, y, x}, memory);
                });
 }
 
-enum class Logits { loss, confidence, count };
+enum class ExitsOp { loss, confidence, count };
 
 /// A network's exits: one group.
-void exits(benchmark::State& state, Logits op, const calls::ExitsShape& s, DType dtype) {
+void exits(benchmark::State& state, ExitsOp op, const calls::ExitsShape& s, DType dtype) {
   Gpu gpu;
   const calls::LogitsShape one = {s.n, s.classes};
   const calls::Gap gap = dense(s.classes, dtype);
   const std::int64_t bytes =
-      s.exits * size_bytes(dtype) * elems_of(one.map(), dtype) * (op == Logits::loss ? 2 : 1);
+      s.exits * size_bytes(dtype) * elems_of(one.map(), dtype) * (op == ExitsOp::loss ? 2 : 1);
   const auto measured = [&](auto make, auto run) {
     measure_calls(
         state, gpu, dtype, bytes, 0.0,
@@ -93,20 +70,20 @@ void exits(benchmark::State& state, Logits op, const calls::ExitsShape& s, DType
         },
         run);
   };
-  if (op == Logits::loss) {
+  if (op == ExitsOp::loss) {
     measured(
         [&](DeviceMemory memory) {
-          return calls::SoftmaxCrossEntropy<DeviceMemory>(one, gap, gap, 1.0, memory);
+          return calls::SoftmaxCrossEntropy<DeviceMemory>(one, calls::Gaps{gap, gap}, memory);
         },
         [](ExecutionContext& context, auto& all) {
           std::vector<SoftmaxCrossEntropyArgs> group;
           for (auto& call : all) group.push_back(call.args());
           softmax_cross_entropy(context, group);
         });
-  } else if (op == Logits::confidence) {
+  } else if (op == ExitsOp::confidence) {
     measured(
         [&](DeviceMemory memory) {
-          return calls::SoftmaxConfidence<DeviceMemory>(one, gap, gap, memory);
+          return calls::SoftmaxConfidence<DeviceMemory>(one, calls::Gaps{gap, gap}, memory);
         },
         [](ExecutionContext& context, auto& all) {
           std::vector<SoftmaxConfidenceArgs> group;
@@ -171,15 +148,18 @@ void gather_or_concat(benchmark::State& state, bool gather, const MapShape& s, D
 [[maybe_unused]] const bool kRegistered = [] {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const std::string_view type = name(dtype);
-    // Net E's stem and the classifiers of nets A and E.
-    for (const PoolShape& s : {PoolShape{256, 112, 32, true}, PoolShape{64, 2, 128, false},
-                               PoolShape{256, 2, 384, false}}) {
-      for (const bool backward : {false, true}) {
-        const char* pass = backward ? "pool_backward/" : "pool_forward/";
-        add(message(s.max ? "max_" : "avg_", pass, type, "/", s.c, "/", s.size, "x", s.size, "/n",
-                    s.n),
-            [=](benchmark::State& state) { pool(state, s, dtype, backward); });
-      }
+    const auto pooling = [&](const char* op_name, auto body, const auto& s, std::int64_t maps) {
+      add(message(op_name, "/", type, "/", s.x.c, "/", s.x.h, "x", s.x.w, "/n", s.x.n),
+          [=](benchmark::State& state) { body(state, s, dtype, maps); });
+    };
+    // Net E's stem and the classifiers of nets A and E, which take the mean of all positions.
+    const calls::MaxPoolShape stem = {{256, 112, 112, 32}, {3, 2, 1}};
+    pooling("max_pool_forward", &pool<calls::MaxPoolForward, calls::MaxPoolShape>, stem, 1);
+    pooling("max_pool_backward", &pool<calls::MaxPoolBackward, calls::MaxPoolShape>, stem, 2);
+    for (const calls::AvgPoolShape& s : {calls::AvgPoolShape{{64, 2, 2, 128}, 2, 2},
+                                         calls::AvgPoolShape{{256, 2, 2, 384}, 2, 2}}) {
+      pooling("avg_pool_forward", &pool<calls::AvgPoolForward, calls::AvgPoolShape>, s, 1);
+      pooling("avg_pool_backward", &pool<calls::AvgPoolBackward, calls::AvgPoolShape>, s, 1);
     }
     for (const calls::LinearShape& s :
          {calls::LinearShape{64, 128, 10}, calls::LinearShape{256, 384, 1000}}) {
@@ -192,13 +172,13 @@ void gather_or_concat(benchmark::State& state, bool gather, const MapShape& s, D
     }
     for (const calls::ExitsShape& s :
          {calls::ExitsShape{64, 10, 10}, calls::ExitsShape{256, 1000, 5}}) {
-      const auto one = [&](const char* op_name, Logits op) {
+      const auto one = [&](const char* op_name, ExitsOp op) {
         add(message(op_name, "/", type, "/", s.classes, "/exits", s.exits, "/n", s.n),
             [=](benchmark::State& state) { exits(state, op, s, dtype); });
       };
-      one("softmax_cross_entropy", Logits::loss);
-      one("softmax_confidence", Logits::confidence);
-      one("count_exits", Logits::count);
+      one("softmax_cross_entropy", ExitsOp::loss);
+      one("softmax_confidence", ExitsOp::confidence);
+      one("count_exits", ExitsOp::count);
     }
     for (const auto& [n, size] : {std::pair{64, 32}, std::pair{256, 224}}) {
       add(message("image_to_float/", type, "/", size, "x", size, "/n", n),

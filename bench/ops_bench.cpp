@@ -31,7 +31,7 @@ void batchnorm(benchmark::State& state, std::int64_t passes, const calls::Shape&
   const std::int64_t sets =
       state.range(0) == 1 ? 1 : std::max<std::int64_t>(2, kColdBytes / bytes + 1);
   run_in_turn(state, sets, [&] {
-    return Call<HostMemory>(s, calls::BatchnormGaps{x, y, y, x}, HostMemory());
+    return Call<HostMemory>(s, calls::Gaps{x, y, y, x}, HostMemory());
   });
   state.SetBytesProcessed(state.iterations() * bytes);
 }
@@ -55,7 +55,7 @@ void sgd(benchmark::State& state) {
 void softmax_confidence(benchmark::State& state) {
   const std::int64_t n = state.range(0), classes = state.range(1);
   const calls::Gap gap = calls::dense(classes);
-  calls::SoftmaxConfidence<HostMemory> call({n, classes}, gap, gap, {});
+  calls::SoftmaxConfidence<HostMemory> call({n, classes}, calls::Gaps{gap, gap}, {});
   run_one(state, call, n * classes * 8);
 }
 

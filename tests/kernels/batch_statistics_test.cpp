@@ -24,7 +24,7 @@ using calls::BatchnormReference;
 /// A convolution and the batch norm behind it, which does no more than normalise.
 template <typename Memory>
 struct Pair {
-  explicit Pair(const Case& c, const calls::ConvGaps& gaps = {{3, 2}, {1, 4}})
+  explicit Pair(const Case& c, const calls::Gaps& gaps = {{3, 2}, {1, 4}})
       : conv(c, {1}, gaps), norm(c.y(), {2, 1}), room(conv.y.view()) {
     norm.relu = false, norm.gamma.fill(1.0f), norm.beta.fill(0.0f);
   }
@@ -35,7 +35,7 @@ struct Pair {
     return conv.args();
   }
   BatchNormForwardArgs norm_args() {
-    prepare(norm);
+    for (auto* out : {&norm.saved_mean, &norm.saved_invstd}) out->poison();
     norm.running_mean.fill(0.0f), norm.running_var.fill(1.0f);
     norm.statistics = &statistics;
     BatchNormForwardArgs args = norm.args();
@@ -100,8 +100,7 @@ class ConvForwardStatistics : public OpTest {};
 TEST_F(ConvForwardStatistics, AreThoseOfTheOutput) {
   for (const Case& c : kCases) {
     for (const bool relu : {false, true}) {
-      Pair<Guarded<float>> p(c);
-      p.conv.relu = relu;
+      Pair<Guarded<float>> p({c.n, c.h, c.w, c.g, true, relu});
       EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
         MSD_RETURN_IF_FAILED(p.run(context, outputs));
         const BatchnormReference r = p.reference();
@@ -153,7 +152,8 @@ TEST_F(ConvForwardStatistics, AreOfTheRoundedOutput) {
   if (!bf16_has_bodies()) GTEST_SKIP() << "bf16 is for CUDA";
   for (const std::int64_t cout : {6, 40}) {
     Pair<Bf16> p({2, 9, 13, {8, cout, 1, 1, 0}}, {{0, 0}, {3, 2}});
-    p.conv.weight.random(2, -0.1, 0.1), p.conv.bias.fill(100.0f);
+    p.conv.x.random(4, -2.0, 2.0), p.conv.weight.random(2, -0.1, 0.1);
+    p.conv.bias.fill(100.0f);
     EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
       MSD_RETURN_IF_FAILED(p.run(context, outputs));
       return p.matches(p.reference(p.conv.y.wide().doubles()));

@@ -55,8 +55,7 @@ TYPED_TEST(BatchnormBackward, MatchesTheReference) {
     const Tolerance dx_tolerance{
         16.0 * kEps<TypeParam> * magnification * (1.0 + magnification * kEps<TypeParam>),
         16.0 * kEps<TypeParam>};
-    EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-      run_and_keep(context, outputs, p);
+    EXPECT_TRUE(always(p, [&] {
       MSD_RETURN_IF_FAILED(compare("dbeta", p.dbeta, g.dbeta, sums));
       MSD_RETURN_IF_FAILED(compare("dgamma", p.dgamma, g.dgamma, sums));
       MSD_RETURN_IF_FAILED(compare("dx", p.dx, g.dx, dx_tolerance));
@@ -86,8 +85,7 @@ TYPED_TEST(BatchnormBackward, MatchesCentralDifferencesOfForward) {
         [&](const auto& at) { return loss(BatchnormReference(x, gamma, at, relu)); }, beta);
     // Differences: step^2 times the third derivative and 1e-16/step, together below 1e-8.
     const Tolerance tolerance{1e-8 + 100.0 * kEps<TypeParam>, 0.0};
-    EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-      run_and_keep(context, outputs, p);
+    EXPECT_TRUE(always(p, [&] {
       MSD_RETURN_IF_FAILED(compare("dx", p.dx, dx, tolerance));
       MSD_RETURN_IF_FAILED(compare("dgamma", p.dgamma, dgamma, tolerance));
       return compare("dbeta", p.dbeta, dbeta, tolerance);
@@ -158,9 +156,7 @@ TYPED_TEST(BatchnormBackward, NoRowsGiveZeroGradients) {
 
 TYPED_TEST(BatchnormBackward, RejectsWhatTheContractForbids) {
   Problem<TypeParam> p({2, 3, 3, 5}, {1, 1});
-  const auto reject = [&](auto change) {
-    return rejects(batchnorm_backward, "batchnorm_backward", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.dy.h = 2; }));
   EXPECT_TRUE(reject([](auto& a) { a.dx.c = 4; }));
   EXPECT_TRUE(reject([&](auto& a) { a.dx.data = p.x.data() + 1; }));

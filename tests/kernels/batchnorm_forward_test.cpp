@@ -15,22 +15,23 @@ template <typename T>
 using Problem = calls::BatchnormForward<Guarded<T>>;
 
 template <typename T>
-AssertionResult forward_matches(Problem<T>& p, ExecutionContext& context, Outputs& outputs) {
+AssertionResult matches(Problem<T>& p) {
   p.reset_running();
   const std::vector<double> old_mean = p.running_mean.doubles(), old_var = p.running_var.doubles();
-  run_and_keep(context, outputs, p);
   const BatchnormReference r = p.reference();
   // x, mean, gamma and beta are below 2: each rounding is below 2*eps, of which the ones before
   // the multiplication are magnified by invstd. 8 covers the roundings on the way.
   const Tolerance y_tolerance{8.0 * kEps<T> * r.magnification(), 4.0 * kEps<T>};
   const Tolerance statistic{4.0 * kEps<T>, 16.0 * kEps<T>};
-  MSD_RETURN_IF_FAILED(compare("y", p.y, r.y, y_tolerance));
-  MSD_RETURN_IF_FAILED(compare("saved_mean", p.saved_mean, r.mean, statistic));
-  MSD_RETURN_IF_FAILED(compare("saved_invstd", p.saved_invstd, r.invstd, statistic));
-  MSD_RETURN_IF_FAILED(
-      compare("running_mean", p.running_mean, r.running_mean(old_mean), statistic));
-  MSD_RETURN_IF_FAILED(compare("running_var", p.running_var, r.running_var(old_var), statistic));
-  return p.x.intact();
+  return always(p, [&] {
+    MSD_RETURN_IF_FAILED(compare("y", p.y, r.y, y_tolerance));
+    MSD_RETURN_IF_FAILED(compare("saved_mean", p.saved_mean, r.mean, statistic));
+    MSD_RETURN_IF_FAILED(compare("saved_invstd", p.saved_invstd, r.invstd, statistic));
+    MSD_RETURN_IF_FAILED(
+        compare("running_mean", p.running_mean, r.running_mean(old_mean), statistic));
+    MSD_RETURN_IF_FAILED(compare("running_var", p.running_var, r.running_var(old_var), statistic));
+    return p.x.intact();
+  });
 }
 
 template <typename T>
@@ -38,11 +39,7 @@ class BatchnormForward : public OpTest {};
 TYPED_TEST_SUITE(BatchnormForward, FloatTypes);
 
 TYPED_TEST(BatchnormForward, MatchesTheReference) {
-  for_each_problem<Problem<TypeParam>>([](auto& p) {
-    EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-      return forward_matches(p, context, outputs);
-    }));
-  });
+  for_each_problem<Problem<TypeParam>>([](auto& p) { EXPECT_TRUE(matches(p)); });
 }
 
 TYPED_TEST(BatchnormForward, IsExactOnIntegers) {
@@ -54,8 +51,7 @@ TYPED_TEST(BatchnormForward, IsExactOnIntegers) {
   std::vector<double> mean, invstd;
   for (const double m : r.mean) mean.push_back(static_cast<double>(static_cast<TypeParam>(m)));
   for (const double s : r.invstd) invstd.push_back(static_cast<double>(static_cast<TypeParam>(s)));
-  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    run_and_keep(context, outputs, p);
+  EXPECT_TRUE(always(p, [&] {
     MSD_RETURN_IF_FAILED(compare("saved_mean", p.saved_mean, mean, {}));
     // The double formulas may differ in their last bit, which may turn a tie of the narrower type.
     return compare("saved_invstd", p.saved_invstd, invstd, {0.0, 2.0 * kEps<TypeParam>});
@@ -75,8 +71,7 @@ TYPED_TEST(BatchnormForward, KeepsTheVarianceOfDataFarFromZero) {
   }
   p.relu = false;
   const BatchnormReference r = p.reference();
-  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    run_and_keep(context, outputs, p);
+  EXPECT_TRUE(always(p, [&] {
     MSD_RETURN_IF_FAILED(compare("saved_mean", p.saved_mean, r.mean, {0.0, kEps<TypeParam>}));
     // Half of the variance's relative error; asked for is 1e-4, measured 1e-7.
     return compare("saved_invstd", p.saved_invstd, r.invstd, {0.0, 16.0 * kEps<TypeParam>});
@@ -90,8 +85,7 @@ TYPED_TEST(BatchnormForward, ConstantChannelGivesBeta) {
   for (std::int64_t row = 0; row < p.x.rows(); ++row) {
     for (const double b : p.beta.doubles()) beta.push_back(std::max(b, 0.0));
   }
-  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    run_and_keep(context, outputs, p);
+  EXPECT_TRUE(always(p, [&] {
     MSD_RETURN_IF_FAILED(compare("saved_invstd", p.saved_invstd,
                                  std::vector<double>(6, 1.0 / std::sqrt(calls::kBatchnormEpsilon)),
                                  {0.0, kEps<TypeParam>}));
@@ -116,8 +110,7 @@ TYPED_TEST(BatchnormForward, MomentumZeroKeepsAndOneReplaces) {
 TYPED_TEST(BatchnormForward, NaNStaysInItsChannel) {
   Problem<TypeParam> p({2, 4, 4, 7}, {1, 2});
   p.x.at(17, 3) = std::numeric_limits<TypeParam>::quiet_NaN();
-  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    run_and_keep(context, outputs, p);
+  EXPECT_TRUE(always(p, [&] {
     for (std::int64_t row = 0; row < p.y.rows(); ++row) {
       for (std::int64_t i = 0; i < 7; ++i) {
         if (std::isnan(p.y.at(row, i)) != (i == 3)) {
@@ -135,13 +128,8 @@ TYPED_TEST(BatchnormForward, GroupOfManyShapes) {
   for (int i = 0; i < 70; ++i) {
     group.emplace_back(i % 10 == 9 ? Shape{2, 32, 40, 30} : Shape{1, 1 + i % 4, 3, 1 + i % 19});
   }
-  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    for (Problem<TypeParam>& p : group) {
-      Outputs alone;
-      MSD_RETURN_IF_FAILED(forward_matches(p, context, alone));
-    }
-    return group_equals_single_calls(context, outputs, group);
-  }));
+  EXPECT_TRUE(group_equals_single_calls(group));
+  for (Problem<TypeParam>& p : group) EXPECT_TRUE(matches(p));
 }
 
 TYPED_TEST(BatchnormForward, SlicesOfOneBufferMayInterleave) {
@@ -174,9 +162,7 @@ TYPED_TEST(BatchnormForward, SlicesOfOneBufferMayInterleave) {
 
 TYPED_TEST(BatchnormForward, RejectsWhatTheContractForbids) {
   Problem<TypeParam> p({2, 3, 3, 5});
-  const auto reject = [&](auto change) {
-    return rejects(batchnorm_forward, "batchnorm_forward", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.x.n = a.y.n = a.x.h = a.y.h = a.x.w = a.y.w = 1; }));
   EXPECT_TRUE(reject([](auto& a) { a.y.c = 4; }));
   EXPECT_TRUE(reject([](auto& a) { a.y.pitch = 4; }));

@@ -17,13 +17,13 @@ constexpr Gap kOdd = {3, 2};
 constexpr Gap kLayerGaps[] = {kOdd, {0, 0}};  // odd, and where 8 channels go at once
 constexpr calls::MaxPoolShape kMax = {{2, 7, 6, 24}, {3, 2, 1}};
 constexpr calls::AvgPoolShape kAvg = {{3, 7, 6, 24}, 3, 3};
+calls::Gaps all(Gap gap) { return {gap, gap, gap, gap}; }
 
 class MaxPoolForwardBf16 : public OpTest {};
 TEST_F(MaxPoolForwardBf16, IsExact) {
   for (const Gap gap : kLayerGaps) {
-    EXPECT_TRUE(rounds_what_f32_gives([&](auto memory) {
-      return calls::MaxPoolForward<decltype(memory)>(kMax, {gap, gap, gap});
-    }));
+    EXPECT_TRUE(rounds_what_f32_gives(
+        [&](auto memory) { return calls::MaxPoolForward<decltype(memory)>(kMax, all(gap)); }));
   }
 }
 
@@ -32,8 +32,8 @@ TEST_F(MaxPoolBackwardBf16, RoundsWhatF32Gives) {
   for (const Gap gap : kLayerGaps) {
     for (const bool accumulate : {false, true}) {
       EXPECT_TRUE(rounds_what_f32_gives([&](auto memory) {
-        return calls::MaxPoolBackward<decltype(memory)>(kMax, {gap, gap, gap}, accumulate,
-                                                        {2, -2.0, 2.0});
+        return calls::MaxPoolBackward<decltype(memory)>({kMax.x, kMax.geometry, accumulate},
+                                                        all(gap), memory, {2, -2.0, 2.0});
       }));
     }
   }
@@ -42,9 +42,8 @@ TEST_F(MaxPoolBackwardBf16, RoundsWhatF32Gives) {
 class AvgPoolForwardBf16 : public OpTest {};
 TEST_F(AvgPoolForwardBf16, RoundsWhatF32Gives) {
   for (const Gap gap : kLayerGaps) {
-    EXPECT_TRUE(rounds_what_f32_gives([&](auto memory) {
-      return calls::AvgPoolForward<decltype(memory)>(kAvg, {gap, gap, gap});
-    }));
+    EXPECT_TRUE(rounds_what_f32_gives(
+        [&](auto memory) { return calls::AvgPoolForward<decltype(memory)>(kAvg, all(gap)); }));
   }
 }
 
@@ -53,7 +52,7 @@ TEST_F(AvgPoolBackwardBf16, RoundsWhatF32Gives) {
   for (const Gap gap : kLayerGaps) {
     for (const bool accumulate : {false, true}) {
       EXPECT_TRUE(rounds_what_f32_gives([&](auto memory) {
-        return calls::AvgPoolBackward<decltype(memory)>(kAvg, {gap, gap, gap}, accumulate);
+        return calls::AvgPoolBackward<decltype(memory)>({kAvg.x, 3, 3, accumulate}, all(gap));
       }));
     }
   }
@@ -74,9 +73,7 @@ class LinearBackwardBf16 : public OpTest {};
 TEST_F(LinearBackwardBf16, RoundsWhatF32Gives) {
   for (const bool accumulate : {false, true}) {
     EXPECT_TRUE(rounds_what_f32_gives([&](auto memory) {
-      calls::LinearBackward<decltype(memory)> p({21, 40, 11}, kOdd);
-      p.accumulate = accumulate;
-      return p;
+      return calls::LinearBackward<decltype(memory)>({21, 40, 11, accumulate}, kOdd);
     }));
   }
 }
@@ -85,7 +82,9 @@ class SoftmaxCrossEntropyBf16 : public OpTest {};
 TEST_F(SoftmaxCrossEntropyBf16, RoundsWhatF32Gives) {
   for (const std::int64_t classes : {1, 10, 70}) {
     EXPECT_TRUE(rounds_what_f32_gives([&](auto memory) {
-      return calls::SoftmaxCrossEntropy<decltype(memory)>({19, classes}, kOdd, 0.5);
+      calls::SoftmaxCrossEntropy<decltype(memory)> p({19, classes}, kOdd);
+      p.weight = 0.5;
+      return p;
     })) << classes;
   }
 }
@@ -115,7 +114,7 @@ TEST_F(ConcatBf16, JoinsChannels) {
     for (std::int64_t c = 0; c < 17; ++c) wide.at(row, c) = c < 6 ? a.at(row, c) : b.at(row, c - 6);
   }
   EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs&) {
-    prepare(p);
+    prepare(context, p);
     calls::run(context, p);
     return p.y.equals(wide);
   }));

@@ -94,7 +94,7 @@ class Bf16Rows {
 /// A call's memory (calls/memory.h) with bf16 activations.
 struct Bf16 : Guarded<float> {
   using Rows = Bf16Rows;
-  static Rows rows(const calls::Shape& s, Gap gap, const calls::Content& content) {
+  static Rows rows(calls::Shape s, Gap gap, calls::Content content) {
     return filled(Rows(s.n, s.h, s.w, s.c, gap), content);
   }
   static Rows shared_rows(std::int64_t count) { return rows({1, 1, 1, count}, {}, {}); }
@@ -115,7 +115,7 @@ struct RoundedRows : Operand<float> {
 /// The same numbers in f32.
 struct WideBf16 : Guarded<float> {
   using Rows = RoundedRows;
-  static Rows rows(const calls::Shape& s, Gap, const calls::Content& content) {
+  static Rows rows(calls::Shape s, Gap, calls::Content content) {
     return filled(Rows(s.n, s.h, s.w, s.c), content);
   }
   static Rows shared_rows(std::int64_t count) { return rows({1, 1, 1, count}, {}, {}); }
@@ -136,34 +136,27 @@ testing::AssertionResult rounds_to(const Operand<E>& narrow, const Operand<E>& w
 
 /// Passes where the op writes in bf16 what it writes in f32 of the same numbers, rounded: both in
 /// one group. make(memory): the call in a Bf16 and in a WideBf16.
-template <typename Make, typename Before>
-testing::AssertionResult rounds_what_f32_gives(Make make, Before before) {
+template <typename Make>
+testing::AssertionResult rounds_what_f32_gives(Make make) {
   auto narrow = make(Bf16{});
   auto wide = make(WideBf16{});
   return on_every_backend([&](ExecutionContext& context, Outputs&) {
-    before(context, narrow), before(context, wide);
-    prepare(narrow), prepare(wide);
+    prepare(context, narrow), prepare(context, wide);
     const std::array group = {narrow.args(), wide.args()};
-    narrow.op(context, group);
-    if constexpr (requires { narrow.workspace; }) {
-      MSD_RETURN_IF_FAILED(narrow.workspace.intact());
-    }
+    narrow.kOp(context, group);
     testing::AssertionResult result = testing::AssertionSuccess();
+    if constexpr (requires { narrow.workspace; }) result = narrow.workspace.intact();
+    const auto compared = [&](const auto& of_narrow, const auto& of_wide) {
+      if (result) result = rounds_to(of_narrow, of_wide);
+    };
     std::apply(
         [&](auto&... of_narrow) {
-          std::apply(
-              [&](auto&... of_wide) {
-                ((result ? void(result = rounds_to(of_narrow, of_wide)) : void()), ...);
-              },
-              wide.outputs());
+          std::apply([&](auto&... of_wide) { (compared(of_narrow, of_wide), ...); },
+                     wide.outputs());
         },
         narrow.outputs());
     return result;
   });
-}
-template <typename Make>
-testing::AssertionResult rounds_what_f32_gives(Make make) {
-  return rounds_what_f32_gives(make, [](ExecutionContext&, auto&) {});
 }
 
 }  // namespace msd::test

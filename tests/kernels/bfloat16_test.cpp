@@ -50,7 +50,7 @@ TEST_F(AccumulateBf16, RoundsTheSumOnce) {
     const Operand<float> x = p.x.wide();
     for (std::int64_t i = 0; i < sum.elems(); ++i) sum.data()[i] += x.data()[i];
     EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs&) {
-      prepare(p);
+      prepare(context, p);
       calls::run(context, p);
       return p.y.equals(sum);
     })) << s.text();
@@ -66,7 +66,7 @@ TEST_F(CopyBf16, CopiesAndFills) {
     Operand<float> thirds(s.n, s.h, s.w, s.c);
     thirds.fill(1.0f / 3.0f);
     EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs&) {
-      prepare(p), prepare(third);
+      prepare(context, p), prepare(context, third);
       calls::run(context, p), calls::run(context, third);
       MSD_RETURN_IF_FAILED(p.y.equals(wide));
       return third.y.equals(thirds);

@@ -31,9 +31,8 @@ using LossProblem = calls::SoftmaxCrossEntropy<Guarded<T>>;
 // More rows than a block has threads to add their losses with.
 TYPED_TEST(SoftmaxCrossEntropy, AddsTheLossesOfManyRows) {
   LossProblem<TypeParam> p({700, 2});
-  const std::vector<double> loss = {p.expected_loss()};
-  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    run_and_keep(context, outputs, p);
+  const std::vector<double> loss = p.expected_loss();
+  EXPECT_TRUE(always(p, [&] {
     // Losses below 11, each with the error of its exponentials.
     return compare("loss", p.loss, loss, {20 * eps<TypeParam>(), 0.0});
   }));
@@ -43,18 +42,18 @@ TYPED_TEST(SoftmaxCrossEntropy, MatchesTheReference) {
   for (const Shape& shape : kShapes) {
     for (const Gap gap : kGaps) {
       for (const double weight : {1.0, 0.25}) {
-        LossProblem<TypeParam> p(shape, gap, weight);
-        const std::vector<double> loss = {p.expected_loss()};
+        LossProblem<TypeParam> p(shape, gap);
+        p.weight = weight;
+        const std::vector<double> loss = p.expected_loss();
         const std::vector<double> gradient =
             cross_entropy_gradient(shape, p.logits.doubles(), p.labels.doubles(), weight);
         // z - max, below 10, is rounded before exp: 10 eps; exp and the division add a few. What
         // remains of p - 1 near the label has that of 1.
         const double scale = weight / static_cast<double>(shape.n);
-        EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-          run_and_keep(context, outputs, p);
+        EXPECT_TRUE(always(p, [&] {
           MSD_RETURN_IF_FAILED(
               compare("loss", p.loss, loss, {16.0 * eps<TypeParam>(), 4.0 * eps<TypeParam>()}));
-          return compare("dlogits", p.dlogits, gradient,
+          return compare("dlogits", p.result, gradient,
                          {16.0 * eps<TypeParam>() * scale, 16.0 * eps<TypeParam>()});
         })) << shape.text();
       }
@@ -64,13 +63,14 @@ TYPED_TEST(SoftmaxCrossEntropy, MatchesTheReference) {
 
 TYPED_TEST(SoftmaxCrossEntropy, GradientMatchesCentralDifferences) {
   const Shape shape{3, 7};
-  LossProblem<TypeParam> p(shape, {}, 0.5);
+  LossProblem<TypeParam> p(shape);
+  p.weight = 0.5;
   const auto expected = central_differences(
       [&](const auto& z) { return 0.5 * mean_cross_entropy(shape, z, p.labels.doubles()); },
       p.logits.doubles());
   for (ExecutionContext& context : every_context()) {
     calls::run(context, p);
-    EXPECT_TRUE(compare("dlogits", p.dlogits, expected, {1e-9 + 8.0 * eps<TypeParam>(), 0.0}));
+    EXPECT_TRUE(compare("dlogits", p.result, expected, {1e-9 + 8.0 * eps<TypeParam>(), 0.0}));
   }
 }
 
@@ -85,7 +85,7 @@ TYPED_TEST(SoftmaxCrossEntropy, LossAloneAndInPlaceAgree) {
         in_place.loss.values() != apart.loss.values()) {
       return testing::AssertionFailure() << "losses differ";
     }
-    if (in_place.logits.values() != apart.dlogits.values()) {
+    if (in_place.logits.values() != apart.result.values()) {
       return testing::AssertionFailure() << "gradients differ";
     }
     return in_place.logits.intact();
@@ -99,7 +99,7 @@ TYPED_TEST(SoftmaxCrossEntropy, SurvivesLargeLogits) {
   for (ExecutionContext& context : every_context()) {
     calls::run(context, p);
     EXPECT_TRUE(compare("loss", p.loss, std::vector{500.0}, {}));
-    EXPECT_TRUE(compare("dlogits", p.dlogits, std::vector{0.0, 0.0, 0.0, 0.0, -0.5, 0.5}, {}));
+    EXPECT_TRUE(compare("dlogits", p.result, std::vector{0.0, 0.0, 0.0, 0.0, -0.5, 0.5}, {}));
   }
 }
 
@@ -109,16 +109,14 @@ TYPED_TEST(SoftmaxCrossEntropy, NaNReachesTheLoss) {
   for (ExecutionContext& context : every_context()) {
     calls::run(context, p);
     EXPECT_TRUE(std::isnan(p.loss.at(0, 0)));
-    EXPECT_TRUE(std::isnan(p.dlogits.at(3, 0)));
-    EXPECT_FALSE(std::isnan(p.dlogits.at(2, 0)));
+    EXPECT_TRUE(std::isnan(p.result.at(3, 0)));
+    EXPECT_FALSE(std::isnan(p.result.at(2, 0)));
   }
 }
 
 TYPED_TEST(SoftmaxCrossEntropy, RejectsWhatTheContractForbids) {
   LossProblem<TypeParam> p({4, 6});
-  const auto reject = [&](auto change) {
-    return rejects(softmax_cross_entropy, "softmax_cross_entropy", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.logits.n = a.dlogits.n = 0; }));
   EXPECT_TRUE(reject([](auto& a) { a.dlogits.c = 5; }));
   EXPECT_TRUE(reject([](auto& a) { a.labels = nullptr; }));
@@ -144,9 +142,9 @@ TYPED_TEST(SoftmaxCrossEntropy, LabelsOutsideThrowOrGiveNaN) {
       calls::run(context, p);
       EXPECT_TRUE(std::isnan(p.loss.at(0, 0))) << label;
       EXPECT_TRUE(p.loss.written());
-      EXPECT_TRUE(p.dlogits.written());
-      for (std::int64_t i = 0; i < p.dlogits.elems(); ++i) {
-        EXPECT_EQ(std::isnan(p.dlogits.data()[i]), i / 6 == 2) << label << " at " << i;
+      EXPECT_TRUE(p.result.written());
+      for (std::int64_t i = 0; i < p.result.elems(); ++i) {
+        EXPECT_EQ(std::isnan(p.result.data()[i]), i / 6 == 2) << label << " at " << i;
       }
     }
   }
@@ -160,29 +158,27 @@ template <typename T>
 using ConfidenceProblem = calls::SoftmaxConfidence<Guarded<T>>;
 
 template <typename T>
-AssertionResult confidences_match(ConfidenceProblem<T>& p, ExecutionContext& context,
-                                  Outputs& outputs) {
-  run_and_keep(context, outputs, p);
+AssertionResult matches(ConfidenceProblem<T>& p) {
   const calls::Confidences expected = p.expected();
   // As for the loss: 10 eps from z - max, a few more; the entropy adds up the errors of p.
   const Tolerance relative{0.0, 16.0 * eps<T>()};
   const Tolerance sums{16.0 * eps<T>(), 16.0 * eps<T>()};
-  MSD_RETURN_IF_FAILED(compare("probabilities", p.probabilities, expected.probabilities, relative));
-  MSD_RETURN_IF_FAILED(compare("max", p.max, expected.max, relative));
-  MSD_RETURN_IF_FAILED(compare("second", p.second, expected.second, relative));
-  MSD_RETURN_IF_FAILED(compare("entropy", p.entropy, expected.entropy, sums));
-  MSD_RETURN_IF_FAILED(compare("argmax", p.argmax, expected.argmax, {}));
-  MSD_RETURN_IF_FAILED(compare("top5", p.top5, expected.top5, {}));
-  return p.logits.intact();
+  return always(p, [&] {
+    MSD_RETURN_IF_FAILED(compare("probabilities", p.result, expected.probabilities, relative));
+    MSD_RETURN_IF_FAILED(compare("max", p.max, expected.max, relative));
+    MSD_RETURN_IF_FAILED(compare("second", p.second, expected.second, relative));
+    MSD_RETURN_IF_FAILED(compare("entropy", p.entropy, expected.entropy, sums));
+    MSD_RETURN_IF_FAILED(compare("argmax", p.argmax, expected.argmax, {}));
+    MSD_RETURN_IF_FAILED(compare("top5", p.top5, expected.top5, {}));
+    return p.logits.intact();
+  });
 }
 
 TYPED_TEST(SoftmaxConfidence, MatchesTheReference) {
   for (const Shape& shape : kShapes) {
     for (const Gap gap : kGaps) {
       ConfidenceProblem<TypeParam> p(shape, gap);
-      EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-        return confidences_match(p, context, outputs);
-      })) << shape.text();
+      EXPECT_TRUE(matches(p)) << shape.text();
     }
   }
 }
@@ -191,17 +187,15 @@ TYPED_TEST(SoftmaxConfidence, TiesGoToTheLowestIndex) {
   for (const Shape& shape : {Shape{33, 4}, Shape{33, 10}, Shape{5, 100}}) {
     ConfidenceProblem<TypeParam> p(shape);
     p.logits.integers(7, 0, 2);
-    EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-      return confidences_match(p, context, outputs);
-    })) << shape.text();
+    EXPECT_TRUE(matches(p)) << shape.text();
   }
 }
 
 TYPED_TEST(SoftmaxConfidence, EqualLogitsHaveTheEntropyOfLnClasses) {
   ConfidenceProblem<TypeParam> p({1, 8});
   p.logits.fill(TypeParam{3});
-  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    EXPECT_TRUE(confidences_match(p, context, outputs));
+  EXPECT_TRUE(matches(p));
+  EXPECT_TRUE(always(p, [&] {
     EXPECT_EQ(p.max.at(0, 0), TypeParam{0.125});
     EXPECT_EQ(p.second.at(0, 0), TypeParam{0.125});
     EXPECT_EQ(p.entropy.at(0, 0), static_cast<TypeParam>(std::log(8.0)));
@@ -213,8 +207,8 @@ TYPED_TEST(SoftmaxConfidence, ImpossibleClassesCountNothing) {
   ConfidenceProblem<TypeParam> p({1, 4});
   p.logits.set(std::vector<TypeParam>{static_cast<TypeParam>(-kInfinity), 0, -10000,
                                       static_cast<TypeParam>(-kInfinity)});
-  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    EXPECT_TRUE(confidences_match(p, context, outputs));
+  EXPECT_TRUE(matches(p));
+  EXPECT_TRUE(always(p, [&] {
     EXPECT_EQ(p.entropy.at(0, 0), TypeParam{0});
     EXPECT_EQ(p.top5.values(), (std::vector<std::int32_t>{1, 2, 0, 3, -1}));
     return AssertionSuccess();
@@ -225,17 +219,16 @@ TYPED_TEST(SoftmaxConfidence, NaNGivesNaNAndClassZeroInItsRow) {
   for (const std::int64_t where : {0, 4, 6}) {
     ConfidenceProblem<TypeParam> p({3, 7});
     p.logits.at(1, where) = std::numeric_limits<TypeParam>::quiet_NaN();
-    EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-      run_and_keep(context, outputs, p);
+    EXPECT_TRUE(always(p, [&] {
       for (std::int64_t row = 0; row < 3; ++row) {
         bool nan = std::isnan(p.max.at(0, row)) && std::isnan(p.second.at(0, row)) &&
                    std::isnan(p.entropy.at(0, row)) && p.argmax.at(0, row) == 0 &&
                    p.top5.at(0, 5 * row) == 0;
-        for (std::int64_t i = 0; i < 7; ++i) nan &= std::isnan(p.probabilities.at(row, i));
+        for (std::int64_t i = 0; i < 7; ++i) nan &= std::isnan(p.result.at(row, i));
         if (nan != (row == 1)) return testing::AssertionFailure() << "row " << row;
       }
       if (AssertionResult result = p.top5.written(); !result) return result;
-      return p.probabilities.written();
+      return p.result.written();
     }));
   }
 }
@@ -252,7 +245,7 @@ TYPED_TEST(SoftmaxConfidence, IsBatchInvariant) {
                   one.second.at(0, 0) == p.second.at(0, row) &&
                   one.entropy.at(0, 0) == p.entropy.at(0, row);
       for (std::int64_t i = 0; i < 100; ++i) {
-        same &= one.probabilities.at(0, i) == p.probabilities.at(row, i);
+        same &= one.result.at(0, i) == p.result.at(row, i);
       }
       if (!same) return testing::AssertionFailure() << "row " << row << " has other bits alone";
     }
@@ -275,7 +268,7 @@ TYPED_TEST(SoftmaxConfidence, EveryOutputIsOptionalAndProbabilitiesMayReplaceLog
     if (keep == 5) args.argmax = q.argmax.data();
     if (keep == 6) args.top5 = q.top5.data();
     softmax_confidence(context, {&args, 1});
-    EXPECT_EQ(keep == 1, q.logits.values() == p.probabilities.values()) << keep;
+    EXPECT_EQ(keep == 1, q.logits.values() == p.result.values()) << keep;
     EXPECT_EQ(keep == 2, q.max.values() == p.max.values()) << keep;
     EXPECT_EQ(keep == 3, q.second.values() == p.second.values()) << keep;
     EXPECT_EQ(keep == 4, q.entropy.values() == p.entropy.values()) << keep;
@@ -288,9 +281,7 @@ TYPED_TEST(SoftmaxConfidence, EveryOutputIsOptionalAndProbabilitiesMayReplaceLog
 
 TYPED_TEST(SoftmaxConfidence, RejectsWhatTheContractForbids) {
   ConfidenceProblem<TypeParam> p({4, 6});
-  const auto reject = [&](auto change) {
-    return rejects(softmax_confidence, "softmax_confidence", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.logits.c = a.probabilities.c = 0; }));
   EXPECT_TRUE(reject([](auto& a) { a.probabilities.n = 3; }));
   EXPECT_TRUE(bf16_has_bodies() ||

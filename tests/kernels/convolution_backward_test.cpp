@@ -17,32 +17,24 @@ using WeightProblem = calls::ConvBackwardWeight<Guarded<T>>;
 template <typename T>
 AssertionResult check_backward_data(const Case& c, bool accumulate,
                                     const calls::Content& values = {21}) {
-  DataProblem<T> p(c, values);
-  p.accumulate = accumulate;
+  DataProblem<T> p({.n = c.n, .h = c.h, .w = c.w, .g = c.g, .accumulate = accumulate}, values);
   std::vector<double> reference = convolution_dx(c, p.y.doubles(), p.weight.doubles());
   const std::vector<double> before = p.x.doubles();
   for (std::size_t i = 0; i < reference.size() && accumulate; ++i) reference[i] += before[i];
   const Tolerance allowed =
       values.whole ? Tolerance{} : tolerance<T>(c.g.kernel * c.g.kernel * c.g.cout + 1);
-  const AssertionResult result = on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    pack(context, p);
-    run_and_keep(context, outputs, p);
-    return compare("dx", p.x, reference, allowed);
-  });
+  const AssertionResult result = gives(p, reference, allowed);
   return named(c, result ? intact(p) : result);
 }
 
 template <typename T>
 AssertionResult check_backward_weight(const Case& c, bool with_bias,
                                       const calls::Content& values = {31}) {
-  WeightProblem<T> p(c, values);
-  p.with_bias = with_bias;
+  WeightProblem<T> p({c.n, c.h, c.w, c.g, with_bias}, values);
   const std::vector<double> dw = convolution_dw(c, p.x.doubles(), p.y.doubles());
   const std::vector<double> dbias = convolution_dbias(c, p.y.doubles());
   const Tolerance allowed = values.whole ? Tolerance{} : tolerance<T>(p.y.rows());
-  const AssertionResult result = on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    p.workspace.poison();
-    run_and_keep(context, outputs, p);
+  const AssertionResult result = always(p, [&] {
     MSD_RETURN_IF_FAILED(compare("dw", p.weight, dw, allowed));
     if (with_bias) MSD_RETURN_IF_FAILED(compare("dbias", p.bias, dbias, allowed));
     return p.workspace.intact();
@@ -137,7 +129,7 @@ TYPED_TEST(ConvBackwardWeight, GroupsEqualSingleCalls) {
 // its derivatives up to rounding: 1e-16 of the loss over the step of 1e-5, below 1e-9.
 double loss(const Case& c, const std::vector<double>& x, const std::vector<double>& weight,
             const std::vector<double>& bias, const std::vector<double>& dy) {
-  const std::vector<double> y = convolution_y(c, x, weight, bias, false);
+  const std::vector<double> y = convolution_y(c, x, weight, bias);
   return std::inner_product(y.begin(), y.end(), dy.begin(), 0.0);
 }
 
@@ -146,13 +138,10 @@ TEST_F(ConvBackwardDataGradient, EqualsCentralDifferences) {
   for (const Case& c : small_cases()) {
     DataProblem<double> p(c, {91});
     const std::vector<double> dy = p.y.doubles(), weight = p.weight.doubles();
+    const std::vector<double> zeros(static_cast<std::size_t>(c.g.cout));
     const std::vector<double> expected = central_differences(
-        [&](const auto& x) { return loss(c, x, weight, {}, dy); }, p.x.doubles());
-    EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-      pack(context, p);
-      run_and_keep(context, outputs, p);
-      return compare("dx", p.x, expected, {1e-9, 0});
-    })) << c.text();
+        [&](const auto& x) { return loss(c, x, weight, zeros, dy); }, p.x.doubles());
+    EXPECT_TRUE(gives(p, expected, {1e-9, 0})) << c.text();
   }
 }
 
@@ -166,8 +155,7 @@ TEST_F(ConvBackwardWeightGradient, EqualsCentralDifferences) {
         central_differences([&](const auto& v) { return loss(c, x, v, bias, dy); }, weight);
     const std::vector<double> dbias =
         central_differences([&](const auto& v) { return loss(c, x, weight, v, dy); }, bias);
-    EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-      run_and_keep(context, outputs, p);
+    EXPECT_TRUE(always(p, [&] {
       MSD_RETURN_IF_FAILED(compare("dw", p.weight, dw, {1e-9, 0}));
       return compare("dbias", p.bias, dbias, {1e-9, 0});
     })) << c.text();

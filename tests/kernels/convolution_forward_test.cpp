@@ -18,18 +18,10 @@ using Problem = calls::ConvForward<Guarded<T>>;
 template <typename T>
 AssertionResult check_forward(const Case& c, bool with_bias, bool relu,
                               const calls::Content& values = {11}) {
-  Problem<T> p(c, values);
-  p.with_bias = with_bias, p.relu = relu;
-  const std::vector<double> reference =
-      convolution_y(c, p.x.doubles(), p.weight.doubles(),
-                    with_bias ? p.bias.doubles() : std::vector<double>(), relu);
+  Problem<T> p({c.n, c.h, c.w, c.g, with_bias, relu}, values);
   const Tolerance allowed =
       values.whole ? Tolerance{} : tolerance<T>(c.g.kernel * c.g.kernel * c.g.cin + 1);
-  const AssertionResult result = on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    pack(context, p);
-    run_and_keep(context, outputs, p);
-    return compare("y", p.y, reference, allowed);
-  });
+  const AssertionResult result = gives(p, p.expected_y(), allowed);
   return named(c, result ? intact(p) : result);
 }
 
@@ -50,8 +42,7 @@ AssertionResult packs(const Case& c) {
     values.erase(std::unique(values.begin(), values.end()), values.end());
     return values;
   };
-  const AssertionResult result = on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    run_and_keep(context, outputs, p);
+  const AssertionResult result = always(p, [&]() -> AssertionResult {
     if (distinct(p.packed.values()) != distinct(p.weight.values())) {
       return AssertionFailure() << "other values";
     }
@@ -80,9 +71,7 @@ TYPED_TEST(ConvPack, GroupsPackEveryProblem) {
     group.emplace_back(Case{1, 4, 4, {i, 41 - i, i % 3 + 1, 1, 0}},
                        calls::Content{static_cast<std::uint64_t>(i)});
   }
-  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    return group_equals_single_calls(context, outputs, group);
-  }));
+  EXPECT_TRUE(group_equals_single_calls(group));
 }
 
 TYPED_TEST(ConvForward, MatchesTheReferenceOverGeometries) {
@@ -122,17 +111,10 @@ TYPED_TEST(ConvForward, EmptyBatchDoesNothing) {
 
 TYPED_TEST(ConvForward, PropagatesNaN) {
   for (const std::int64_t cout : {6, 24, 48}) {
-    const Case c{1, 8, 8, {12, cout, 3, 1, 1}};
+    const Case c{1, 8, 8, {12, cout, 3, 1, 1}, false};
     Problem<TypeParam> p(c, {5});
-    p.with_bias = false;
     p.x.at(0, 3, 4, 7) = std::numeric_limits<TypeParam>::quiet_NaN();
-    const std::vector<double> reference =
-        convolution_y(c, p.x.doubles(), p.weight.doubles(), {}, false);
-    EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-      pack(context, p);
-      run_and_keep(context, outputs, p);
-      return compare("y", p.y, reference, tolerance<TypeParam>(109));
-    })) << c.text();
+    EXPECT_TRUE(gives(p, p.expected_y(), tolerance<TypeParam>(109))) << c.text();
   }
 }
 
@@ -190,7 +172,7 @@ TEST_F(ConvForwardErrors, Bf16IsForCuda) {
 TEST_F(ConvForwardErrors, ARowTooLargeForScratchIsNamed) {
   if (bf16_has_bodies()) GTEST_SKIP() << "CUDA's tiles have one size";
   ExecutionContext context = any_context();
-  const Case c{1, 1, 300, {1100, 1, 7, 1, 3}};
+  const Case c{1, 1, 300, {1100, 1, 7, 1, 3}, false};
   Problem<float> p(c);
   p.pack(context);
   try {

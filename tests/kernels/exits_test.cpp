@@ -49,10 +49,7 @@ struct Selection : calls::SelectSurvivors<Guarded<T>> {
 
 template <typename T>
 AssertionResult selects(Selection<T>& p) {
-  return on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    run_and_keep(context, outputs, p);
-    return p.right();
-  });
+  return always(p, [&] { return p.right(); });
 }
 
 TYPED_TEST(SelectSurvivors, AreThoseBelowTheThreshold) {
@@ -98,9 +95,7 @@ TYPED_TEST(SelectSurvivors, RunsAGroup) {
 
 TYPED_TEST(SelectSurvivors, RejectsWhatTheContractForbids) {
   Selection<TypeParam> p(9);
-  const auto reject = [&](auto change) {
-    return rejects(select_survivors, "select_survivors", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.count = -1; }));
   EXPECT_TRUE(reject([](auto& a) { a.count = std::int64_t{1} << 31; }));
   EXPECT_TRUE(reject([](auto& a) { a.dtype = DType::bf16; }));
@@ -140,10 +135,7 @@ struct Exits : calls::CountExits<Guarded<T>> {
 
 template <typename T>
 AssertionResult counts(Exits<T>& p) {
-  return on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    run_and_keep(context, outputs, p);
-    return p.right();
-  });
+  return always(p, [&] { return p.right(); });
 }
 
 TYPED_TEST(CountExits, MatchesTheReference) {
@@ -210,9 +202,7 @@ TYPED_TEST(CountExits, RunsAGroup) {
 
 TYPED_TEST(CountExits, RejectsWhatTheContractForbids) {
   Exits<TypeParam> p({4, 6, 2});
-  const auto reject = [&](auto change) {
-    return rejects(count_exits, "count_exits", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.logits = {}; }));
   EXPECT_TRUE(reject([](auto& a) { a.labels = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.probability_sums = nullptr; }));

@@ -33,20 +33,14 @@ TYPED_TEST(GatherRows, PicksImages) {
           }
         }
       }
-      EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-        run_and_keep(context, outputs, p);
-        return compare("y", p.y, expected, {});
-      })) << shape.text()
-          << " picked " << picked;
+      EXPECT_TRUE(gives(p, expected)) << shape.text() << " picked " << picked;
     }
   }
 }
 
 TYPED_TEST(GatherRows, RejectsWhatTheContractForbids) {
   calls::GatherRows<Guarded<TypeParam>> p({4, 3, 3, 5}, 2);
-  const auto reject = [&](auto change) {
-    return rejects(gather_rows, "gather_rows", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.index = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.y.h = 2; }));
   EXPECT_TRUE(reject([](auto& a) { a.y.data = const_cast<void*>(a.x.data); }));
@@ -69,10 +63,7 @@ TYPED_TEST(GatherRows, IndicesOutsideThrowOrGiveNaN) {
       std::vector<double> expected(from.begin() + 2 * image, from.begin() + 3 * image);
       expected.resize(expected.size() + static_cast<std::size_t>(image), kNaN);
       expected.insert(expected.end(), from.begin() + 3 * image, from.end());
-      EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-        run_and_keep(context, outputs, p);
-        return compare("y", p.y, expected, {});
-      })) << bad;
+      EXPECT_TRUE(gives(p, expected)) << bad;
     }
   }
 }
@@ -108,10 +99,7 @@ TYPED_TEST(ImageToFloat, CropsFlipsAndNormalises) {
       const std::vector<double> expected = images.expected();
       // (v - mean) is below 256/50 and each of three roundings is relative.
       const double eps = std::numeric_limits<TypeParam>::epsilon();
-      EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-        run_and_keep(context, outputs, images);
-        return compare("y", images.y, expected, {0.0, 4.0 * eps});
-      })) << out.text();
+      EXPECT_TRUE(gives(images, expected, {0.0, 4.0 * eps})) << out.text();
     }
   }
 }
@@ -140,9 +128,7 @@ TYPED_TEST(ImageToFloat, CropsFarOutsideAreTheMeanColour) {
 
 TYPED_TEST(ImageToFloat, RejectsWhatTheContractForbids) {
   Images<TypeParam> images(4, 6, 7, {3, 6, 7, 3});
-  const auto reject = [&](auto change) {
-    return rejects(image_to_float, "image_to_float", images.args(), change);
-  };
+  const auto reject = rejector(images);
   EXPECT_TRUE(reject([](auto& a) { a.images = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.index = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.std = nullptr; }));
@@ -160,8 +146,7 @@ TYPED_TEST(ImageToFloat, IndicesOutsideThrowOrGiveNaN) {
       EXPECT_TRUE(rejects(image_to_float, "image_to_float", images.args(), [](auto&) {})) << index;
       continue;
     }
-    EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-      run_and_keep(context, outputs, images);
+    EXPECT_TRUE(always(images, [&] {
       return compare("y", images.y, expected,
                      {0.0, 4.0 * static_cast<double>(std::numeric_limits<TypeParam>::epsilon())});
     })) << index;

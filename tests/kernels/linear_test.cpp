@@ -38,10 +38,7 @@ TYPED_TEST(LinearForward, MatchesTheReference) {
         const auto expected =
             calls::linear_y(shape, p.x.doubles(), p.weight.doubles(), p.bias.doubles());
         const Tolerance tolerance = integers ? Tolerance{} : sum_tolerance<TypeParam>(shape.in + 1);
-        EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-          run_and_keep(context, outputs, p);
-          return compare("y", p.y, expected, tolerance);
-        })) << shape.text();
+        EXPECT_TRUE(gives(p, expected, tolerance)) << shape.text();
       }
     }
   }
@@ -72,24 +69,17 @@ TYPED_TEST(LinearForward, IsBatchInvariant) {
 }
 
 TYPED_TEST(LinearForward, RunsAGroup) {
-  const Shape shapes[] = {{5, 20, 10}, {17, 6, 40}};
-  Forward<TypeParam> problems[] = {Forward<TypeParam>(shapes[0]), Forward<TypeParam>(shapes[1])};
+  Forward<TypeParam> a({5, 20, 10}), b({17, 6, 40});
   ExecutionContext context = any_context(2);
-  const LinearForwardArgs group[] = {problems[0].args(), problems[1].args()};
+  const LinearForwardArgs group[] = {a.args(), b.args()};
   linear_forward(context, group);
-  for (std::size_t i = 0; i < 2; ++i) {
-    const auto& p = problems[i];
-    EXPECT_TRUE(compare(
-        "y", p.y, calls::linear_y(shapes[i], p.x.doubles(), p.weight.doubles(), p.bias.doubles()),
-        sum_tolerance<TypeParam>(shapes[i].in + 1)));
-  }
+  EXPECT_TRUE(compare("a", a.y, a.expected(), sum_tolerance<TypeParam>(21)));
+  EXPECT_TRUE(compare("b", b.y, b.expected(), sum_tolerance<TypeParam>(7)));
 }
 
 TYPED_TEST(LinearForward, RejectsWhatTheContractForbids) {
   Forward<TypeParam> p({4, 6, 3});
-  const auto reject = [&](auto change) {
-    return rejects(linear_forward, "linear_forward", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.y.n = 3; }));
   EXPECT_TRUE(reject([](auto& a) { a.weight = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.bias = nullptr; }));
@@ -105,13 +95,12 @@ TYPED_TEST(LinearBackward, MatchesTheReference) {
   for (const Shape& shape : kShapes) {
     for (const Gap gap : kGaps) {
       for (const bool accumulate : {false, true}) {
-        Backward<TypeParam> p(shape, gap);
+        Backward<TypeParam> p({shape.n, shape.in, shape.out, accumulate}, gap);
         const bool integers = accumulate;
         if (integers) {
           for (Operand<TypeParam>* operand : {&p.x, &p.weight, &p.dy}) operand->integers(5);
         }
-        p.accumulate = accumulate;
-        prepare(p);
+        p.start();
         const calls::LinearGradients expected(
             shape, p.x.doubles(), p.weight.doubles(), p.dy.doubles(),
             accumulate ? p.dx.doubles()
@@ -119,13 +108,14 @@ TYPED_TEST(LinearBackward, MatchesTheReference) {
         const auto tolerance = [&](std::int64_t terms) {
           return integers ? Tolerance{} : sum_tolerance<TypeParam>(terms);
         };
-        EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-          run_and_keep(context, outputs, p);
-          MSD_RETURN_IF_FAILED(compare("dx", p.dx, expected.dx, tolerance(shape.out)));
-          MSD_RETURN_IF_FAILED(compare("dw", p.dw, expected.dw, tolerance(shape.n)));
-          return compare("dbias", p.dbias, expected.dbias, tolerance(shape.n));
-        })) << shape.text()
-            << (accumulate ? " accumulate" : "");
+        EXPECT_TRUE(
+            always(p,
+                   [&] {
+                     MSD_RETURN_IF_FAILED(compare("dx", p.dx, expected.dx, tolerance(shape.out)));
+                     MSD_RETURN_IF_FAILED(compare("dw", p.dw, expected.dw, tolerance(shape.n)));
+                     return compare("dbias", p.dbias, expected.dbias, tolerance(shape.n));
+                   }))
+            << shape.text() << (accumulate ? " accumulate" : "");
       }
     }
   }
@@ -168,9 +158,7 @@ TYPED_TEST(LinearBackward, InputGradientMayBeLeftOut) {
 
 TYPED_TEST(LinearBackward, RejectsWhatTheContractForbids) {
   Backward<TypeParam> p({4, 6, 3});
-  const auto reject = [&](auto change) {
-    return rejects(linear_backward, "linear_backward", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.dy.n = 3; }));
   EXPECT_TRUE(reject([](auto& a) { a.dx.c = 5; }));
   EXPECT_TRUE(reject([](auto& a) { a.dw = nullptr; }));

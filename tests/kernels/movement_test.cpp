@@ -29,11 +29,7 @@ TYPED_TEST(Concat, JoinsChannelsExactly) {
           }
         }
       }
-      EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-        run_and_keep(context, outputs, p);
-        return compare("y", p.y, expected, {});
-      })) << parts.size()
-          << " inputs";
+      EXPECT_TRUE(gives(p, expected)) << parts.size() << " inputs";
     }
   }
 }
@@ -68,11 +64,10 @@ TYPED_TEST(Copy, CopiesBitForBit) {
           p.x.at(0, 0) = -TypeParam{0};
           p.x.at(p.x.rows() - 1, shape.c - 1) = std::numeric_limits<TypeParam>::quiet_NaN();
         }
-        EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-          run_and_keep(context, outputs, p);
-          Outputs original;
-          original.keep("y", p.x);
-          MSD_RETURN_IF_FAILED(outputs.identical(original));
+        EXPECT_TRUE(always(p, [&] {
+          Outputs original, copied;
+          original.keep("y", p.x), copied.keep("y", p.y);
+          MSD_RETURN_IF_FAILED(copied.identical(original));
           return p.y.written();
         })) << shape.text();
       }
@@ -94,7 +89,7 @@ TYPED_TEST(Copy, RunsAGroupOfDifferentSizes) {
 
 TYPED_TEST(Copy, RejectsWhatTheContractForbids) {
   calls::Copy<Guarded<TypeParam>> p(Shape{2, 3, 3, 5});
-  const auto reject = [&](auto change) { return rejects(copy, "copy", p.args(), change); };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.y.w = 2; }));
   EXPECT_TRUE(reject([](auto& a) { a.y.data = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.y.data = const_cast<void*>(a.x.data); }));
@@ -115,10 +110,7 @@ TYPED_TEST(Accumulate, AddsWithOneRounding) {
       for (std::size_t i = 0; i < a.size(); ++i) {
         expected.push_back(static_cast<double>(static_cast<TypeParam>(a[i] + b[i])));
       }
-      EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-        run_and_keep(context, outputs, p);
-        return compare("y", p.y, expected, {});
-      })) << shape.text();
+      EXPECT_TRUE(gives(p, expected)) << shape.text();
     }
   }
 }
@@ -136,9 +128,7 @@ TYPED_TEST(Accumulate, TheSameViewDoubles) {
 
 TYPED_TEST(Accumulate, RejectsWhatTheContractForbids) {
   calls::Accumulate<Guarded<TypeParam>> p(Shape{2, 3, 3, 5}, {1, 1});
-  const auto reject = [&](auto change) {
-    return rejects(accumulate, "accumulate", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.y.n = 1; }));
   EXPECT_TRUE(reject([&](auto& a) {
     a.y = p.x.view();
@@ -157,10 +147,7 @@ TYPED_TEST(Fill, WritesTheValueAndNothingElse) {
       for (const double value : {0.0, -1.5}) {
         calls::Fill<Guarded<TypeParam>> p(shape, value, gap);
         const std::vector<double> expected(static_cast<std::size_t>(shape.elems()), value);
-        EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-          run_and_keep(context, outputs, p);
-          return compare("y", p.y, expected, {});
-        })) << shape.text();
+        EXPECT_TRUE(gives(p, expected)) << shape.text();
       }
     }
   }
@@ -168,7 +155,7 @@ TYPED_TEST(Fill, WritesTheValueAndNothingElse) {
 
 TYPED_TEST(Fill, RejectsWhatTheContractForbids) {
   calls::Fill<Guarded<TypeParam>> p({2, 3, 3, 5}, 1.0);
-  const auto reject = [&](auto change) { return rejects(fill, "fill", p.args(), change); };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.y.pitch = 4; }));
   EXPECT_TRUE(reject([](auto& a) { a.y.n = -1; }));
   EXPECT_TRUE(bf16_has_bodies() || reject([](auto& a) { a.y.dtype = DType::bf16; }));

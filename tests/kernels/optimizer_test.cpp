@@ -45,12 +45,12 @@ TYPED_TEST(Sgd, MatchesTheReference) {
         }
         // Values below 4, six roundings.
         const Tolerance tolerance{8.0 * std::numeric_limits<TypeParam>::epsilon(), 0.0};
-        EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-          run_and_keep(context, outputs, p);
-          MSD_RETURN_IF_FAILED(compare("weight", p.weight, w, tolerance));
-          return compare("velocity", p.velocity, v, tolerance);
-        })) << count
-            << (nesterov ? " nesterov" : "") << (masked ? " masked" : "");
+        EXPECT_TRUE(always(p,
+                           [&] {
+                             MSD_RETURN_IF_FAILED(compare("weight", p.weight, w, tolerance));
+                             return compare("velocity", p.velocity, v, tolerance);
+                           }))
+            << count << (nesterov ? " nesterov" : "") << (masked ? " masked" : "");
       }
     }
   }
@@ -93,7 +93,7 @@ TYPED_TEST(Sgd, IsExactOnDyadicNumbers) {
 
 TYPED_TEST(Sgd, RejectsWhatTheContractForbids) {
   Problem<TypeParam> p(10);
-  const auto reject = [&](auto change) { return rejects(sgd, "sgd", p.args(), change); };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.count = -1; }));
   EXPECT_TRUE(reject([](auto& a) { a.velocity = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.gradient = nullptr; }));
@@ -121,11 +121,12 @@ TYPED_TEST(FiniteCheck, FindsTheFirstOfEveryKind) {
         const std::vector<TypeParam> good = data.values();
         if (bad >= 0) data.at(0, bad) = static_cast<TypeParam>(value);
         if (bad >= 0 && count > bad + 1) data.at(0, count - 1) = static_cast<TypeParam>(value);
-        EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-          run_and_keep(context, outputs, p);
-          return compare("first_bad", p.first_bad, std::vector{static_cast<double>(bad)}, {});
-        })) << count
-            << " elements, bad at " << bad;
+        EXPECT_TRUE(always(p,
+                           [&] {
+                             return compare("first_bad", p.first_bad,
+                                            std::vector{static_cast<double>(bad)}, {});
+                           }))
+            << count << " elements, bad at " << bad;
         data.set(good);
       }
     }
@@ -147,7 +148,7 @@ TYPED_TEST(FiniteCheck, LowestOfSeveralTasksWins) {
     }
     ExecutionContext context = any_context(3);
     for (int round = 0; round < 200; ++round) {
-      prepare(p);
+      prepare(context, p);
       calls::run(context, p);
       ASSERT_EQ(p.first_bad.at(0, 0), lowest);
     }
@@ -156,9 +157,7 @@ TYPED_TEST(FiniteCheck, LowestOfSeveralTasksWins) {
 
 TYPED_TEST(FiniteCheck, RejectsWhatTheContractForbids) {
   calls::FiniteCheck<Guarded<TypeParam>> p(4);
-  const auto reject = [&](auto change) {
-    return rejects(finite_check, "finite_check", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.count = -1; }));
   EXPECT_TRUE(reject([](auto& a) { a.data = nullptr; }));
   EXPECT_TRUE(reject([](auto& a) { a.first_bad = nullptr; }));

@@ -38,14 +38,11 @@ TEST(PlantedFaults, BatchnormInference) { inspect_call(calls::BatchnormInference
 
 /// Packs, convolves and leaves statistics.
 struct Convolved {
-  Convolved(const calls::ConvShape& s, Gap gap) : call(s, {1}, {gap, {}}), room(call.y.view()) {
-    call.with_bias = false;
-  }
+  Convolved(const calls::ConvShape& s, Gap gap) : call(s, {1}, {gap}), room(call.y.view()) {}
   void run(ExecutionContext& context, Outputs& out) {
-    call.packed.poison(), room.room.poison();
+    room.room.poison();
     BatchStatistics statistics = room.empty();
     call.statistics = &statistics;
-    call.pack(context);
     run_and_keep(context, out, call);
     out.keep("packed", call.packed), out.keep("statistics", room.room);
   }
@@ -55,12 +52,8 @@ struct Convolved {
 
 /// Packs and convolves backwards.
 struct Transposed {
-  Transposed(const calls::ConvShape& s, Gap gap, bool accumulate) : call(s, {1}, {{}, gap}) {
-    call.accumulate = accumulate;
-  }
+  Transposed(const calls::ConvShape& s, Gap gap) : call(s, {1}, {{}, gap}) {}
   void run(ExecutionContext& context, Outputs& out) {
-    call.packed.poison();
-    call.pack(context);
     run_and_keep(context, out, call);
     out.keep("packed", call.packed);
   }
@@ -80,11 +73,11 @@ TEST(PlantedFaults, ConvForwardAndBackwardData) {
   for (const std::int64_t channels : {6, 12, 24, 40}) {
     const Gap gap{channels == 12 ? 1 : 0, 0};
     SCOPED_TRACE(channels);
-    inspect_both(Convolved({1, 3, 56, {20, channels, 3, 1, 1}}, gap),
-                 Convolved({1, 24, 25, {20, channels, 3, 2, 1}}, gap));
+    inspect_both(Convolved({1, 3, 56, {20, channels, 3, 1, 1}, false}, gap),
+                 Convolved({1, 24, 25, {20, channels, 3, 2, 1}, false}, gap));
     const bool accumulate = channels == 24;
-    inspect_both(Transposed({1, 3, 56, {channels, 20, 3, 1, 1}}, gap, accumulate),
-                 Transposed({1, 12, 25, {channels, 20, 3, 2, 1}}, gap, accumulate));
+    inspect_both(Transposed({1, 3, 56, {channels, 20, 3, 1, 1}, false, false, accumulate}, gap),
+                 Transposed({1, 12, 25, {channels, 20, 3, 2, 1}, false, false, accumulate}, gap));
   }
 }
 
@@ -92,12 +85,9 @@ TEST(PlantedFaults, ConvForwardAndBackwardData) {
 TEST(PlantedFaults, ConvBackwardWeight) {
   for (const std::int64_t cout : {6, 12, 24, 40}) {
     const std::int64_t stride = cout == 12 ? 2 : 1, size = 13 * stride;
-    calls::ConvBackwardWeight<F32> call({2, size, size, {cout == 40 ? 40 : 20, cout, 3, stride, 1}},
-                                        {1}, {{cout == 24 ? 1 : 0, 0}, {}});
-    inspect([&](ExecutionContext& context, Outputs& out) {
-      call.workspace.poison();
-      run_and_keep(context, out, call);
-    });
+    inspect_call(
+        calls::ConvBackwardWeight<F32>({2, size, size, {cout == 40 ? 40 : 20, cout, 3, stride, 1}},
+                                       {1}, {{cout == 24 ? 1 : 0, 0}}));
   }
 }
 
@@ -126,7 +116,7 @@ TEST(PlantedFaults, Pooling) {
   const calls::MaxPoolShape max{{2, 13, 11, 17}, {3, 2, 1}};
   const calls::AvgPoolShape avg{{2, 13, 11, 17}, 2, 2};
   inspect_call(calls::MaxPoolForward<F32>(max));
-  inspect_call(calls::MaxPoolBackward<F32>(max, {}, false, {2}));
+  inspect_call(calls::MaxPoolBackward<F32>(max, {}, {}, {2}));
   inspect_call(calls::AvgPoolForward<F32>(avg));
   inspect_call(calls::AvgPoolBackward<F32>(avg));
 }

@@ -27,12 +27,10 @@ TYPED_TEST(MaxPoolForward, MatchesTheReferenceExactly) {
   for (const MaxPoolShape& shape : kMaxShapes) {
     for (const Gap gap : {Gap{0, 0}, Gap{3, 1}}) {
       // Below 0: padding must not count as 0.
-      calls::MaxPoolForward<Guarded<TypeParam>> p(shape, {.x = gap, .y = {1, 2}}, {1, -2.0, -1.0});
+      calls::MaxPoolForward<Guarded<TypeParam>> p(shape, {.x = gap, .y = {1, 2}}, {},
+                                                  {1, -2.0, -1.0});
       const std::vector<double> expected = max_pool_y(shape, p.x.doubles());
-      EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-        run_and_keep(context, outputs, p);
-        return compare("y", p.y, expected, {});
-      })) << shape.text();
+      EXPECT_TRUE(gives(p, expected)) << shape.text();
     }
   }
 }
@@ -55,17 +53,12 @@ TYPED_TEST(MaxPoolForward, NaNAnywhereInAWindowWins) {
       }
     }
   }
-  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    run_and_keep(context, outputs, p);
-    return compare("y", p.y, expected, {});
-  }));
+  EXPECT_TRUE(gives(p, expected));
 }
 
 TYPED_TEST(MaxPoolForward, RejectsWhatTheContractForbids) {
   calls::MaxPoolForward<Guarded<TypeParam>> p(MaxPoolShape{{2, 6, 6, 5}, {3, 2, 1}});
-  const auto reject = [&](auto change) {
-    return rejects(max_pool_forward, "max_pool_forward", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.y.h = 2; }));
   EXPECT_TRUE(reject([](auto& a) { a.geometry.padding = 2; }));
   EXPECT_TRUE(reject([](auto& a) { a.geometry.stride = 0; }));
@@ -86,19 +79,16 @@ class MaxPoolBackward : public OpTest {};
 TYPED_TEST_SUITE(MaxPoolBackward, FloatTypes);
 
 TYPED_TEST(MaxPoolBackward, MatchesTheReferenceExactly) {
-  for (const MaxPoolShape& shape : kMaxShapes) {
+  for (MaxPoolShape shape : kMaxShapes) {
     for (const bool accumulate : {false, true}) {
-      calls::MaxPoolBackward<Guarded<TypeParam>> p(shape, {.x = {3, 1}, .y = {1, 2}, .dx = {0, 5}},
-                                                   accumulate);
+      shape.accumulate = accumulate;
+      calls::MaxPoolBackward<Guarded<TypeParam>> p(shape,
+                                                   {.x = {3, 1}, .dy = {1, 2}, .dx = {0, 5}});
       const std::vector<double> start =
           accumulate ? p.dx.doubles()
                      : std::vector<double>(static_cast<std::size_t>(shape.x.elems()));
       const std::vector<double> expected = max_pool_dx(shape, p.x.doubles(), p.dy.doubles(), start);
-      EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-        run_and_keep(context, outputs, p);
-        return compare("dx", p.dx, expected, {});
-      })) << shape.text()
-          << (accumulate ? " accumulate" : "");
+      EXPECT_TRUE(gives(p, expected)) << shape.text() << (accumulate ? " accumulate" : "");
     }
   }
 }
@@ -129,9 +119,7 @@ TYPED_TEST(MaxPoolBackward, MatchesCentralDifferences) {
 
 TYPED_TEST(MaxPoolBackward, RejectsWhatTheContractForbids) {
   calls::MaxPoolBackward<Guarded<TypeParam>> p(MaxPoolShape{{2, 6, 6, 5}, {3, 2, 1}});
-  const auto reject = [&](auto change) {
-    return rejects(max_pool_backward, "max_pool_backward", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.dy.w = 2; }));
   EXPECT_TRUE(reject([](auto& a) { a.dx.c = 4; }));
   EXPECT_TRUE(reject([](auto& a) { a.dx.data = const_cast<void*>(a.x.data); }));
@@ -153,11 +141,8 @@ TYPED_TEST(AvgPoolForward, MatchesTheReference) {
     for (const Gap gap : {Gap{0, 0}, Gap{3, 1}}) {
       calls::AvgPoolForward<Guarded<TypeParam>> p(shape, {.x = gap, .y = {1, 2}});
       const std::vector<double> expected = avg_pool_y(shape, p.x.doubles());
-      EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-        run_and_keep(context, outputs, p);
-        return compare("y", p.y, expected,
-                       sum_tolerance<TypeParam>(shape.kernel_h * shape.kernel_w));
-      })) << shape.text();
+      EXPECT_TRUE(gives(p, expected, sum_tolerance<TypeParam>(shape.kernel_h * shape.kernel_w)))
+          << shape.text();
     }
   }
 }
@@ -173,9 +158,7 @@ TYPED_TEST(AvgPoolForward, IsExactOnIntegersAndPowersOfTwo) {
 
 TYPED_TEST(AvgPoolForward, RejectsWhatTheContractForbids) {
   calls::AvgPoolForward<Guarded<TypeParam>> p({{2, 6, 6, 5}, 2, 2});
-  const auto reject = [&](auto change) {
-    return rejects(avg_pool_forward, "avg_pool_forward", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.y.h = 2; }));
   EXPECT_TRUE(reject([](auto& a) { a.kernel_h = 0; }));
   EXPECT_TRUE(reject([](auto& a) { a.kernel_w = 7; }));
@@ -188,10 +171,11 @@ TYPED_TEST_SUITE(AvgPoolBackward, FloatTypes);
 
 TYPED_TEST(AvgPoolBackward, MatchesCentralDifferences) {
   // The reference is linear: the differences are exact but for their own rounding.
-  for (const AvgPoolShape& shape : kAvgShapes) {
+  for (AvgPoolShape shape : kAvgShapes) {
     if (shape.x.elems() > 600) continue;  // differences cost the square of it
     for (const bool accumulate : {false, true}) {
-      calls::AvgPoolBackward<Guarded<TypeParam>> p(shape, {.y = {3, 1}, .dx = {1, 2}}, accumulate);
+      shape.accumulate = accumulate;
+      calls::AvgPoolBackward<Guarded<TypeParam>> p(shape, {.dy = {3, 1}, .dx = {1, 2}});
       const std::vector<double> weights = p.dy.doubles();
       std::vector<double> expected = central_differences(
           [&](const std::vector<double>& at) {
@@ -203,34 +187,27 @@ TYPED_TEST(AvgPoolBackward, MatchesCentralDifferences) {
         const std::vector<double> start = p.dx.doubles();
         for (std::size_t i = 0; i < start.size(); ++i) expected[i] += start[i];
       }
-      EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-        run_and_keep(context, outputs, p);
-        return compare("dx", p.dx, expected, sum_tolerance<TypeParam>(2, 2.0));
-      })) << shape.text()
-          << (accumulate ? " accumulate" : "");
+      EXPECT_TRUE(gives(p, expected, sum_tolerance<TypeParam>(2, 2.0)))
+          << shape.text() << (accumulate ? " accumulate" : "");
     }
   }
 }
 
 TYPED_TEST(AvgPoolBackward, SpreadsExactlyOverManyChannels) {
-  calls::AvgPoolBackward<Guarded<TypeParam>> p({{5, 5, 4, 130}, 2, 2}, {.y = {0, 2}, .dx = {3, 0}});
+  calls::AvgPoolBackward<Guarded<TypeParam>> p({{5, 5, 4, 130}, 2, 2},
+                                               {.dy = {0, 2}, .dx = {3, 0}});
   p.dy.integers(1, -9, 9);
   std::vector<double> expected;
   for (std::int64_t i = 0; i < p.dx.elems(); ++i) {
     const std::int64_t c = i % 130, x = i / 130 % 4, y = i / 130 / 4 % 5, n = i / 130 / 20;
     expected.push_back(y == 4 ? 0.0 : 0.25 * static_cast<double>(p.dy.at(n, y / 2, x / 2, c)));
   }
-  EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
-    run_and_keep(context, outputs, p);
-    return compare("dx", p.dx, expected, {});
-  }));
+  EXPECT_TRUE(gives(p, expected));
 }
 
 TYPED_TEST(AvgPoolBackward, RejectsWhatTheContractForbids) {
   calls::AvgPoolBackward<Guarded<TypeParam>> p({{2, 6, 6, 5}, 2, 2});
-  const auto reject = [&](auto change) {
-    return rejects(avg_pool_backward, "avg_pool_backward", p.args(), change);
-  };
+  const auto reject = rejector(p);
   EXPECT_TRUE(reject([](auto& a) { a.dy.n = 1; }));
   EXPECT_TRUE(reject([](auto& a) { a.kernel_w = 0; }));
   EXPECT_TRUE(reject([](auto& a) { a.dx.data = const_cast<void*>(a.dy.data); }));

@@ -26,7 +26,8 @@ float to_tf32(float value) {
 struct Case {
   calls::ConvShape shape;
   std::int64_t first_channel;  // of x in its rows
-  calls::ConvGaps gaps() const { return {{first_channel, 5}, {1, 2}}; }
+  calls::ConvShape with_relu() const { return {shape.n, shape.h, shape.w, shape.g, true, true}; }
+  calls::Gaps gaps() const { return {{first_channel, 5}, {1, 2}}; }
 };
 
 // Every tile, every width of copy, odd sizes.
@@ -49,8 +50,8 @@ struct Reference {
       for (double& value : values) value = std::abs(value);
       return values;
     };
-    y = convolution_y(shape, x, weight, p.bias.doubles(), true);
-    sizes = convolution_y(shape, size(x), size(weight), size(p.bias.doubles()), false);
+    y = convolution_y(shape, x, weight, p.bias.doubles());
+    sizes = convolution_y(shape, size(x), size(weight), size(p.bias.doubles()));
   }
   /// Sums in float: half an ulp of the running sum for each of its additions, at worst.
   AssertionResult close(const std::vector<float>& values, double relative) const {
@@ -83,12 +84,10 @@ class ConvForwardTensorCores : public OpTest {};
 
 TEST_F(ConvForwardTensorCores, Tf32RoundsTheFactorsOnly) {
   for (const Case& c : kCases) {
-    calls::ConvForward<Guarded<float>> p(c.shape, {1}, c.gaps());
-    p.relu = true;
+    calls::ConvForward<Guarded<float>> p(c.with_relu(), {1}, c.gaps());
     const Reference reference(p, p.x.values(), to_tf32);
     EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs& outputs) {
       WithTf32 tf32(context);
-      p.pack(tf32.context);
       run_and_keep(tf32.context, outputs, p);
       MSD_RETURN_IF_FAILED(reference.close(p.y.values(), 0.0));
       return p.y.written();
@@ -99,13 +98,11 @@ TEST_F(ConvForwardTensorCores, Tf32RoundsTheFactorsOnly) {
 
 TEST_F(ConvForwardTensorCores, Bf16RoundsTheFactorsAndTheResult) {
   for (const Case& c : kCases) {
-    calls::ConvForward<Bf16> p(c.shape, {1}, {{c.first_channel, 3}, {0, 1}});
-    p.relu = true;
+    calls::ConvForward<Bf16> p(c.with_relu(), {1}, {{c.first_channel, 3}, {0, 1}});
     const Reference reference(p, p.x.wide().values(),
                               [](float value) { return widened(rounded(value)); });
     EXPECT_TRUE(on_every_backend([&](ExecutionContext& context, Outputs&) {
-      p.pack(context);
-      prepare(p);
+      prepare(context, p);
       calls::run(context, p);
       MSD_RETURN_IF_FAILED(p.y.intact());
       return reference.close(p.y.wide().values(), 0x1p-8);
@@ -119,21 +116,21 @@ template <typename Call>
 AssertionResult equals_f32_of_rounded(const Case& c) {
   return on_every_backend([&](ExecutionContext& context, Outputs& outputs) -> AssertionResult {
     WithTf32 tf32(context);
-    Call p(c.shape, {1}, c.gaps()), of_rounded(c.shape, {1}, c.gaps());
+    const calls::ConvShape shape = {c.shape.n, c.shape.h, c.shape.w, c.shape.g, false};
+    Call p(shape, {1}, c.gaps()), of_rounded(shape, {1}, c.gaps());
     for (Operand<float>* operand : {&of_rounded.x, &of_rounded.y, &of_rounded.weight}) {
       std::vector<float> values = operand->values();
       for (float& value : values) value = to_tf32(value);
       operand->set(values);
     }
-    if constexpr (requires { p.packed; }) p.pack(context), of_rounded.pack(context);
-    Outputs rounded_outputs;
-    run_and_keep(tf32.context, outputs, p);
-    run_and_keep(context, rounded_outputs, of_rounded);
-    AssertionResult result = outputs.identical(rounded_outputs);
-    calls::for_each_output(p, [&](const char*, auto& output) {
-      if (result) result = output.written();
-    });
-    return result;
+    auto& output = std::get<0>(p.outputs());
+    prepare(tf32.context, p), prepare(context, of_rounded);
+    calls::run(tf32.context, p), calls::run(context, of_rounded);
+    Outputs expected;
+    outputs.keep("output", output);
+    expected.keep("output", std::get<0>(of_rounded.outputs()));
+    MSD_RETURN_IF_FAILED(outputs.identical(expected));
+    return output.written();
   });
 }
 

@@ -30,9 +30,11 @@ struct BatchnormGradients {
   std::vector<double> dx, dgamma, dbeta;
 };
 
-struct BatchnormGaps {
-  Gap x, y, dy, dx;
-};
+/// y by the running statistics.
+std::vector<double> batchnorm_inference_y(std::vector<double> x, const std::vector<double>& gamma,
+                                          const std::vector<double>& beta,
+                                          const std::vector<double>& mean,
+                                          const std::vector<double>& variance, bool relu);
 
 /// The operands of all three ops.
 template <typename Memory>
@@ -40,22 +42,11 @@ struct Batchnorm {
   using Rows = typename Memory::Rows;
   using Values = typename Memory::Values;
 
-  Batchnorm(const Shape& s, const BatchnormGaps& gaps, Memory memory)
-      : x(memory.rows(s, gaps.x, {11, -1.0, 2.0})),
-        y(memory.rows(s, gaps.y, {})),
-        dy(memory.rows(s, gaps.dy, {12})),
-        dx(memory.rows(s, gaps.dx, {})),
-        gamma(memory.values(s.c, {13, 0.5, 1.5})),
-        beta(memory.values(s.c, {14, -0.5, 0.5})),
-        running_mean(memory.values(s.c, {15})),
-        running_var(memory.values(s.c, {16, 0.5, 2.0})),
-        saved_mean(memory.values(s.c, {17})),
-        saved_invstd(memory.values(s.c, {18, 0.5, 2.0})),
-        dgamma(memory.values(s.c, {})),
-        dbeta(memory.values(s.c, {})) {}
-  explicit Batchnorm(const Shape& s, Gap gap = {}, Memory memory = {})
-      : Batchnorm(s, BatchnormGaps{gap, {gap.after, gap.before}, {gap.before + 1, gap.after}, gap},
-                  memory) {}
+  Batchnorm(const Shape& s, const Gaps& g, Memory m) : shape(s), gaps(g), memory(m) {}
+  explicit Batchnorm(const Shape& s, Gap x_gap = {}, Memory m = {})
+      : Batchnorm(s,
+                  Gaps{x_gap, {x_gap.after, x_gap.before}, {x_gap.before + 1, x_gap.after}, x_gap},
+                  m) {}
 
   BatchNormForwardArgs forward() {
     return {.x = x.view(),
@@ -96,57 +87,48 @@ struct Batchnorm {
   BatchnormReference reference() const {
     return {x.doubles(), gamma.doubles(), beta.doubles(), relu};
   }
+  std::vector<double> inferred() const {
+    return batchnorm_inference_y(x.doubles(), gamma.doubles(), beta.doubles(),
+                                 running_mean.doubles(), running_var.doubles(), relu);
+  }
 
+  Shape shape;
+  Gaps gaps;
+  Memory memory;
   bool relu = true;
   const BatchStatistics* statistics = nullptr;
-  Rows x, y, dy, dx;
-  Values gamma, beta, running_mean, running_var, saved_mean, saved_invstd, dgamma, dbeta;
+  Rows x = memory.rows(shape, gaps.x, {11, -1.0, 2.0}), y = memory.rows(shape, gaps.y, {});
+  Rows dy = memory.rows(shape, gaps.dy, {12}), dx = memory.rows(shape, gaps.dx, {});
+  Values gamma = memory.values(shape.c, {13, 0.5, 1.5});
+  Values beta = memory.values(shape.c, {14, -0.5, 0.5});
+  Values running_mean = memory.values(shape.c, {15});
+  Values running_var = memory.values(shape.c, {16, 0.5, 2.0});
+  Values saved_mean = memory.values(shape.c, {17});
+  Values saved_invstd = memory.values(shape.c, {18, 0.5, 2.0});
+  Values dgamma = memory.values(shape.c, {}), dbeta = memory.values(shape.c, {});
 };
 
 template <typename Memory>
 struct BatchnormForward : Batchnorm<Memory> {
   using Batchnorm<Memory>::Batchnorm;
-  static constexpr auto* op = &batchnorm_forward;
-  static constexpr const char* kOutputs[] = {"y", "saved_mean", "saved_invstd", "running_mean",
-                                             "running_var"};
+  MSD_CALL(batchnorm_forward, this->y, this->saved_mean, this->saved_invstd, this->running_mean,
+           this->running_var)
   auto args() { return this->forward(); }
-  auto outputs() {
-    return std::tie(this->y, this->saved_mean, this->saved_invstd, this->running_mean,
-                    this->running_var);
-  }
   void start() { this->reset_running(); }
 };
 
 template <typename Memory>
 struct BatchnormBackward : Batchnorm<Memory> {
   using Batchnorm<Memory>::Batchnorm;
-  static constexpr auto* op = &batchnorm_backward;
-  static constexpr const char* kOutputs[] = {"dx", "dgamma", "dbeta"};
+  MSD_CALL(batchnorm_backward, this->dx, this->dgamma, this->dbeta)
   auto args() { return this->backward(); }
-  auto outputs() { return std::tie(this->dx, this->dgamma, this->dbeta); }
 };
 
 template <typename Memory>
 struct BatchnormInference : Batchnorm<Memory> {
   using Batchnorm<Memory>::Batchnorm;
-  static constexpr auto* op = &batchnorm_inference;
-  static constexpr const char* kOutputs[] = {"y"};
+  MSD_CALL(batchnorm_inference, this->y)
   auto args() { return this->inference(); }
-  auto outputs() { return std::tie(this->y); }
-  std::vector<double> expected() const;
 };
-
-/// y by the running statistics.
-std::vector<double> batchnorm_inference_y(std::vector<double> x, const std::vector<double>& gamma,
-                                          const std::vector<double>& beta,
-                                          const std::vector<double>& mean,
-                                          const std::vector<double>& variance, bool relu);
-
-template <typename Memory>
-std::vector<double> BatchnormInference<Memory>::expected() const {
-  return batchnorm_inference_y(this->x.doubles(), this->gamma.doubles(), this->beta.doubles(),
-                               this->running_mean.doubles(), this->running_var.doubles(),
-                               this->relu);
-}
 
 }  // namespace msd::calls

@@ -29,66 +29,55 @@ double mean_cross_entropy(const LogitsShape& s, const std::vector<double>& z,
 std::vector<double> cross_entropy_gradient(const LogitsShape& s, const std::vector<double>& z,
                                            const std::vector<double>& labels, double weight);
 
-template <typename Memory>
-struct SoftmaxCrossEntropy {
-  explicit SoftmaxCrossEntropy(const LogitsShape& s, Gap gap = {}, double of_loss = 1.0,
-                               Memory memory = {})
-      : SoftmaxCrossEntropy(s, gap, {gap.after, gap.before}, of_loss, memory) {}
-  SoftmaxCrossEntropy(const LogitsShape& s, Gap gap, Gap dlogits_gap, double of_loss, Memory memory)
-      : shape(s),
-        weight(of_loss),
-        logits(memory.rows(s.map(), gap, {1, -5.0, 5.0})),
-        dlogits(memory.rows(s.map(), dlogits_gap, {})),
-        loss(memory.values(1, {})),
-        labels(memory.template array<std::int32_t>(
-            s.n, whole(2, 0, static_cast<double>(s.classes - 1)))) {}
-  static constexpr auto* op = &softmax_cross_entropy;
-  static constexpr const char* kOutputs[] = {"loss", "dlogits"};
-  SoftmaxCrossEntropyArgs args() {
-    return {logits.view(), labels.data(), weight, loss.data(), dlogits.view()};
-  }
-  auto outputs() { return std::tie(loss, dlogits); }
-  double expected_loss() const {
-    return mean_cross_entropy(shape, logits.doubles(), labels.doubles());
-  }
-  LogitsShape shape;
-  double weight;
-  typename Memory::Rows logits, dlogits;
-  typename Memory::Values loss;
-  typename Memory::template Array<std::int32_t> labels;
-};
-
 struct Confidences {
   Confidences(const LogitsShape& s, const std::vector<double>& z);
   std::vector<double> probabilities, max, second, entropy, argmax, top5;
 };
 
+/// Logits, and what is of their shape, with a gap of its own.
 template <typename Memory>
-struct SoftmaxConfidence {
-  explicit SoftmaxConfidence(const LogitsShape& s, Gap gap = {}, Memory memory = {})
-      : SoftmaxConfidence(s, gap, {gap.after, gap.before}, memory) {}
-  SoftmaxConfidence(const LogitsShape& s, Gap gap, Gap probabilities_gap, Memory memory)
-      : shape(s),
-        logits(memory.rows(s.map(), gap, {1, -5.0, 5.0})),
-        probabilities(memory.rows(s.map(), probabilities_gap, {})),
-        max(memory.values(s.n, {})),
-        second(memory.values(s.n, {})),
-        entropy(memory.values(s.n, {})),
-        argmax(memory.template array<std::int32_t>(s.n, {})),
-        top5(memory.template array<std::int32_t>(5 * s.n, {})) {}
-  static constexpr auto* op = &softmax_confidence;
-  static constexpr const char* kOutputs[] = {"probabilities", "max",    "second",
-                                             "entropy",       "argmax", "top5"};
-  SoftmaxConfidenceArgs args() {
-    return {logits.view(),  probabilities.view(), max.data(), second.data(),
-            entropy.data(), argmax.data(),        top5.data()};
-  }
-  auto outputs() { return std::tie(probabilities, max, second, entropy, argmax, top5); }
-  Confidences expected() const { return {shape, logits.doubles()}; }
+struct Logits {
+  Logits(const LogitsShape& s, const Gaps& g, Memory m) : shape(s), gaps(g), memory(m) {}
+  explicit Logits(const LogitsShape& s, Gap gap = {}, Memory m = {})
+      : Logits(s, Gaps{gap, {gap.after, gap.before}}, m) {}
   LogitsShape shape;
-  typename Memory::Rows logits, probabilities;
-  typename Memory::Values max, second, entropy;
-  typename Memory::template Array<std::int32_t> argmax, top5;
+  Gaps gaps;
+  Memory memory;
+  typename Memory::Rows logits = memory.rows(shape.map(), gaps.x, {1, -5.0, 5.0}),
+                        result = memory.rows(shape.map(), gaps.y, {});
+};
+
+template <typename Memory>
+struct SoftmaxCrossEntropy : Logits<Memory> {
+  using Logits<Memory>::Logits;
+  MSD_CALL(softmax_cross_entropy, loss, this->result)
+  SoftmaxCrossEntropyArgs args() {
+    return {this->logits.view(), labels.data(), weight, loss.data(), this->result.view()};
+  }
+  std::vector<double> expected_loss() const {
+    return {mean_cross_entropy(this->shape, this->logits.doubles(), labels.doubles())};
+  }
+  double weight = 1.0;
+  typename Memory::Values loss = this->memory.values(1, {});
+  typename Memory::template Array<std::int32_t> labels = this->memory.template array<std::int32_t>(
+      this->shape.n, whole(2, 0, static_cast<double>(this->shape.classes - 1)));
+};
+
+template <typename Memory>
+struct SoftmaxConfidence : Logits<Memory> {
+  using Logits<Memory>::Logits;
+  using Labels = typename Memory::template Array<std::int32_t>;
+  MSD_CALL(softmax_confidence, this->result, max, second, entropy, argmax, top5)
+  SoftmaxConfidenceArgs args() {
+    return {this->logits.view(), this->result.view(), max.data(), second.data(),
+            entropy.data(),      argmax.data(),       top5.data()};
+  }
+  Confidences expected() const { return {this->shape, this->logits.doubles()}; }
+  typename Memory::Values max = this->memory.values(this->shape.n, {}),
+                          second = this->memory.values(this->shape.n, {}),
+                          entropy = this->memory.values(this->shape.n, {});
+  Labels argmax = this->memory.template array<std::int32_t>(this->shape.n, {}),
+         top5 = this->memory.template array<std::int32_t>(5 * this->shape.n, {});
 };
 
 }  // namespace msd::calls

@@ -45,12 +45,12 @@ std::string ConvShape::text() const {
 
 std::vector<double> convolution_y(const ConvShape& s, const std::vector<double>& x,
                                   const std::vector<double>& weight,
-                                  const std::vector<double>& bias, bool relu) {
+                                  const std::vector<double>& bias) {
   std::vector<double> y(static_cast<std::size_t>(s.y().elems()));
-  for (std::size_t i = 0; i < y.size() && !bias.empty(); ++i) y[i] = bias[i % bias.size()];
+  for (std::size_t i = 0; i < y.size() && s.bias; ++i) y[i] = bias[i % bias.size()];
   for_each_product(
       s, [&](std::size_t yi, std::size_t xi, std::size_t wi) { y[yi] += x[xi] * weight[wi]; });
-  for (double& value : y) value = relu ? std::max(value, 0.0) : value;
+  for (double& value : y) value = s.relu ? std::max(value, 0.0) : value;
   return y;
 }
 

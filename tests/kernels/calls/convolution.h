@@ -11,6 +11,8 @@ namespace msd::calls {
 struct ConvShape {
   std::int64_t n, h, w;
   ConvGeometry g;
+  bool bias = true, relu = false;  // bias: dbias, backward
+  bool accumulate = false;         // backward_data
 
   Shape x() const { return {n, h, w, g.cin}; }
   Shape y() const { return {n, g.out_size(h), g.out_size(w), g.cout}; }
@@ -19,121 +21,98 @@ struct ConvShape {
 
 std::vector<double> convolution_y(const ConvShape& s, const std::vector<double>& x,
                                   const std::vector<double>& weight,
-                                  const std::vector<double>& bias, bool relu);
+                                  const std::vector<double>& bias);
 std::vector<double> convolution_dx(const ConvShape& s, const std::vector<double>& dy,
                                    const std::vector<double>& weight);
 std::vector<double> convolution_dw(const ConvShape& s, const std::vector<double>& x,
                                    const std::vector<double>& dy);
 std::vector<double> convolution_dbias(const ConvShape& s, const std::vector<double>& dy);
 
-struct ConvGaps {
-  Gap x = {3, 2}, y = {1, 4};
-};
-
 /// The operands of all four ops; a gradient lies where the operand does that it belongs to.
 template <typename Memory>
 struct Convolution {
-  explicit Convolution(const ConvShape& s, const Content& content = {1}, const ConvGaps& gaps = {},
-                       Memory memory = {})
-      : shape(s),
-        x_content(content),
-        x(memory.rows(s.x(), gaps.x, content)),
-        y(memory.rows(s.y(), gaps.y, later(content, 1))),
-        weight(memory.values(s.g.weight_elems(), later(content, 2))),
-        bias(memory.values(s.g.cout, later(content, 3))) {}
-  static Content later(Content content, std::uint64_t seeds) {
-    content.seed += seeds;
-    return content;
+  explicit Convolution(const ConvShape& s, const Content& c = {1}, const Gaps& g = {{3, 2}, {1, 4}},
+                       Memory m = {})
+      : shape(s), content(c), gaps(g), memory(m) {}
+  Content later(std::uint64_t seeds) const {
+    return {content.seed + seeds, content.low, content.high, content.whole};
+  }
+  void* bias_or_null() { return shape.bias ? bias.data() : nullptr; }
+  std::vector<double> expected_y() const {
+    return convolution_y(shape, x.doubles(), weight.doubles(), bias.doubles());
   }
 
   ConvShape shape;
-  Content x_content;
-  typename Memory::Rows x, y;
-  typename Memory::Values weight, bias;
+  Content content;
+  Gaps gaps;
+  Memory memory;
+  typename Memory::Rows x = memory.rows(shape.x(), gaps.x, content),
+                        y = memory.rows(shape.y(), gaps.y, later(1));
+  typename Memory::Values weight = memory.values(shape.g.weight_elems(), later(2)),
+                          bias = memory.values(shape.g.cout, later(3));
 };
 
 template <typename Memory, ConvPass kPass>
 struct ConvPack : Convolution<Memory> {
-  explicit ConvPack(const ConvShape& s, const Content& content = {1}, const ConvGaps& gaps = {},
-                    Memory memory = {})
-      : Convolution<Memory>(s, content, gaps, memory),
-        packed(memory.shared_rows(conv_packed_elems(s.g, kPass))) {}
-  static constexpr auto* op = &conv_pack;
-  static constexpr const char* kOutputs[] = {"packed"};
+  using Convolution<Memory>::Convolution;
+  MSD_CALL(conv_pack, this->packed)
   ConvPackArgs args() {
     const View to = packed.view();
     return {this->weight.data(), to.data, this->shape.g, kPass, to.dtype};
   }
-  auto outputs() { return std::tie(packed); }
   void pack(ExecutionContext& context) {
     const ConvPackArgs all = ConvPack::args();
     conv_pack(context, {&all, 1});
   }
-  typename Memory::Rows packed;
+  typename Memory::Rows packed = this->memory.shared_rows(conv_packed_elems(this->shape.g, kPass));
 };
 
 template <typename Memory>
 struct ConvForward : ConvPack<Memory, ConvPass::forward> {
   using ConvPack<Memory, ConvPass::forward>::ConvPack;
-  static constexpr auto* op = &conv_forward;
-  static constexpr const char* kOutputs[] = {"y"};
+  MSD_CALL(conv_forward, this->y)
   ConvForwardArgs args() {
     return {this->x.view(),
             this->packed.view().data,
-            with_bias ? this->bias.data() : nullptr,
+            this->bias_or_null(),
             this->y.view(),
             this->shape.g,
-            relu,
+            this->shape.relu,
             statistics};
   }
-  auto outputs() { return std::tie(this->y); }
   auto& input() { return this->x; }
   auto& output() { return this->y; }
-
-  bool with_bias = true, relu = false;
   BatchStatistics* statistics = nullptr;
 };
 
 template <typename Memory>
 struct ConvBackwardData : ConvPack<Memory, ConvPass::backward_data> {
   using ConvPack<Memory, ConvPass::backward_data>::ConvPack;
-  static constexpr auto* op = &conv_backward_data;
-  static constexpr const char* kOutputs[] = {"dx"};
+  MSD_CALL(conv_backward_data, this->x)
   ConvBackwardDataArgs args() {
-    return {this->y.view(), this->packed.view().data, this->x.view(), this->shape.g, accumulate};
+    return {this->y.view(), this->packed.view().data, this->x.view(), this->shape.g,
+            this->shape.accumulate};
   }
-  auto outputs() { return std::tie(this->x); }
   void start() {
-    if (accumulate) fill_again(this->x, this->x_content);
+    if (this->shape.accumulate) fill_again(this->x, this->content);
   }
   auto& input() { return this->y; }
   auto& output() { return this->x; }
-
-  bool accumulate = false;
 };
 
 template <typename Memory>
 struct ConvBackwardWeight : Convolution<Memory> {
-  explicit ConvBackwardWeight(const ConvShape& s, const Content& content = {1},
-                              const ConvGaps& gaps = {}, Memory memory = {})
-      : Convolution<Memory>(s, content, gaps, memory),
-        workspace_bytes(
-            conv_backward_weight_workspace_bytes(s.g, s.n, s.h, s.w, this->x.view().dtype)),
-        workspace(memory.values(workspace_bytes / size_bytes(accumulator_of(this->x.view().dtype)),
-                                {})) {}
-  static constexpr auto* op = &conv_backward_weight;
-  static constexpr const char* kOutputs[] = {"dw", "dbias"};
+  using Convolution<Memory>::Convolution;
+  MSD_CALL(conv_backward_weight, this->weight, this->bias)
   ConvBackwardWeightArgs args() {
-    return {this->x.view(),      this->y.view(),
-            this->weight.data(), with_bias ? this->bias.data() : nullptr,
-            this->shape.g,       workspace.data(),
-            workspace_bytes};
+    return {this->x.view(), this->y.view(),   this->weight.data(), this->bias_or_null(),
+            this->shape.g,  workspace.data(), workspace_bytes};
   }
-  auto outputs() { return std::tie(this->weight, this->bias); }
-
-  bool with_bias = true;
-  std::int64_t workspace_bytes;
-  typename Memory::Values workspace;
+  DType dtype = this->x.view().dtype;
+  std::int64_t workspace_bytes = conv_backward_weight_workspace_bytes(
+      this->shape.g, this->shape.n, this->shape.h, this->shape.w, dtype);
+  typename Memory::Values workspace =
+      this->memory.values(workspace_bytes / size_bytes(accumulator_of(dtype)), {});
 };
 
 /// Room for the statistics a convolution leaves of its output.

@@ -16,13 +16,11 @@ struct SelectSurvivors {
         confidence(memory.flat(values, {1, 0.0, 1.0})),
         survivors(memory.template large<std::int32_t>(values, {})),
         survivor_count(memory.template array<std::int32_t>(1, {})) {}
-  static constexpr auto* op = &select_survivors;
-  static constexpr const char* kOutputs[] = {"survivors", "survivor_count"};
+  MSD_CALL(select_survivors, survivors, survivor_count)
   SelectSurvivorsArgs args() {
     return {confidence.data(),    count, Memory::kValues, threshold, survivors.data(),
             survivor_count.data()};
   }
-  auto outputs() { return std::tie(survivors, survivor_count); }
   std::int64_t count;
   double threshold;
   typename Memory::Values confidence;
@@ -58,15 +56,13 @@ struct CountExits {
           memory.rows({s.n, 1, 1, s.classes}, gap, {static_cast<std::uint64_t>(k) + 1, -3.0, 3.0}));
     }
   }
-  static constexpr auto* op = &count_exits;
-  static constexpr const char* kOutputs[] = {"loss_sum", "correct"};
+  MSD_CALL(count_exits, loss_sum, correct)
   /// Good until the next args().
   CountExitsArgs args() {
     views.clear();
     for (auto& each : logits) views.push_back(each.view());
     return {views, labels.data(), sums.data(), loss_sum.data(), correct.data()};
   }
-  auto outputs() { return std::tie(loss_sum, correct); }
   void start() {
     sums.poison();
     loss_sum.fill(kStartLoss);

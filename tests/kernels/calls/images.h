@@ -15,10 +15,8 @@ struct GatherRows {
         index(
             memory.template array<std::int32_t>(picked, whole(2, 0, static_cast<double>(s.n - 1)))),
         y(memory.rows({picked, s.h, s.w, s.c}, y_gap, {})) {}
-  static constexpr auto* op = &gather_rows;
-  static constexpr const char* kOutputs[] = {"y"};
+  MSD_CALL(gather_rows, y)
   GatherRowsArgs args() { return {x.view(), index.data(), y.view()}; }
-  auto outputs() { return std::tie(y); }
   typename Memory::Rows x;
   typename Memory::template Array<std::int32_t> index;
   typename Memory::Rows y;
@@ -46,13 +44,11 @@ struct ImageToFloat {
         mean(memory.template array<float>(s.out.c, {3, 100.0, 140.0})),
         std(memory.template array<float>(s.out.c, {4, 50.0, 70.0})),
         y(memory.rows(s.out, gap, {})) {}
-  static constexpr auto* op = &image_to_float;
-  static constexpr const char* kOutputs[] = {"y"};
+  MSD_CALL(image_to_float, y)
   ImageToFloatArgs args() {
     return {pixels.data(), shape.count, shape.h,    shape.w, index.data(),
             crops,         mean.data(), std.data(), y.view()};
   }
-  auto outputs() { return std::tie(y); }
   std::vector<double> expected() const {
     return normalised(shape, pixels.doubles(), index.doubles(), crops, mean.doubles(),
                       std.doubles());

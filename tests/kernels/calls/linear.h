@@ -9,6 +9,9 @@ namespace msd::calls {
 
 struct LinearShape {
   std::int64_t n, in, out;
+  bool accumulate = false;  // backward, in dx
+  Shape x() const { return {n, 1, 1, in}; }
+  Shape y() const { return {n, 1, 1, out}; }
   std::string text() const { return message(n, " x ", in, " to ", out); }
 };
 
@@ -23,53 +26,49 @@ struct LinearGradients {
   std::vector<double> dx, dw, dbias;
 };
 
-struct LinearGaps {
-  Gap x, y, dy, dx;
-};
-
 /// The operands of both ops.
 template <typename Memory>
 struct Linear {
-  Linear(const LinearShape& s, const LinearGaps& gaps, Memory memory)
-      : x(memory.rows({s.n, 1, 1, s.in}, gaps.x, {1})),
-        y(memory.rows({s.n, 1, 1, s.out}, gaps.y, {})),
-        dy(memory.rows({s.n, 1, 1, s.out}, gaps.dy, {4})),
-        dx(memory.rows({s.n, 1, 1, s.in}, gaps.dx, {})),
-        weight(memory.flat(s.out * s.in, {2})),
-        dw(memory.flat(s.out * s.in, {})),
-        bias(memory.values(s.out, {3})),
-        dbias(memory.values(s.out, {})) {}
-  explicit Linear(const LinearShape& s, Gap gap = {}, Memory memory = {})
-      : Linear(s, LinearGaps{gap, {gap.after, gap.before}, gap, {gap.after, gap.before}}, memory) {}
-  typename Memory::Rows x, y, dy, dx;
-  typename Memory::Values weight, dw, bias, dbias;
+  Linear(const LinearShape& s, const Gaps& g, Memory m) : shape(s), gaps(g), memory(m) {}
+  explicit Linear(const LinearShape& s, Gap x_gap = {}, Memory m = {})
+      : Linear(s, Gaps{x_gap, {x_gap.after, x_gap.before}, x_gap, {x_gap.after, x_gap.before}}, m) {
+  }
+  std::vector<double> expected() const {
+    return linear_y(shape, x.doubles(), weight.doubles(), bias.doubles());
+  }
+  LinearShape shape;
+  Gaps gaps;
+  Memory memory;
+  typename Memory::Rows x = memory.rows(shape.x(), gaps.x, {1}),
+                        y = memory.rows(shape.y(), gaps.y, {}),
+                        dy = memory.rows(shape.y(), gaps.dy, {4}),
+                        dx = memory.rows(shape.x(), gaps.dx, {});
+  typename Memory::Values weight = memory.flat(shape.out * shape.in, {2}),
+                          dw = memory.flat(shape.out * shape.in, {}),
+                          bias = memory.values(shape.out, {3}),
+                          dbias = memory.values(shape.out, {});
 };
 
 template <typename Memory>
 struct LinearForward : Linear<Memory> {
   using Linear<Memory>::Linear;
-  static constexpr auto* op = &linear_forward;
-  static constexpr const char* kOutputs[] = {"y"};
+  MSD_CALL(linear_forward, this->y)
   LinearForwardArgs args() {
     return {this->x.view(), this->weight.data(), this->bias.data(), this->y.view()};
   }
-  auto outputs() { return std::tie(this->y); }
 };
 
 template <typename Memory>
 struct LinearBackward : Linear<Memory> {
   using Linear<Memory>::Linear;
-  static constexpr auto* op = &linear_backward;
-  static constexpr const char* kOutputs[] = {"dx", "dw", "dbias"};
+  MSD_CALL(linear_backward, this->dx, this->dw, this->dbias)
   LinearBackwardArgs args() {
-    return {this->x.view(),  this->dy.view(),    this->weight.data(), this->dx.view(),
-            this->dw.data(), this->dbias.data(), accumulate};
+    return {this->x.view(),  this->dy.view(),    this->weight.data(),   this->dx.view(),
+            this->dw.data(), this->dbias.data(), this->shape.accumulate};
   }
-  auto outputs() { return std::tie(this->dx, this->dw, this->dbias); }
   void start() {
-    if (accumulate) this->dx.integers(6);
+    if (this->shape.accumulate) this->dx.integers(6);
   }
-  bool accumulate = false;
 };
 
 }  // namespace msd::calls

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 // calls/: each op's call written once, for its tests, the bf16 tests, the planted faults and the
 // benchmarks. A call owns an op's operands, which lie in a Memory of its user's, and has
-//   op          the op
+//   MSD_CALL(the op, what it writes)
 //   args()      its argument struct, made from the operands
-//   kOutputs    names of what the op writes, in the order of
-//   outputs()   references to it
 //   start()     where the op adds to operands: fills them as they were
 // Beside it stands the double reference. A Memory (tests: call_runs.h, bfloat16_rows.h; benchmarks:
 // cpu_bench.h, cuda_bench.h) has
@@ -42,6 +40,11 @@ constexpr Gap dense(std::int64_t c, DType dtype = DType::f32) {
   return slice(c, row_pitch(c, dtype));
 }
 
+/// Of a call's activations.
+struct Gaps {
+  Gap x = {}, y = {}, dy = {}, dx = {};
+};
+
 /// An activation's size.
 struct Shape {
   std::int64_t n, h, w, c;
@@ -74,21 +77,17 @@ void fill_again(Operand& operand, const Content& content) {
   }
 }
 
+/// In a call: kOp, the op; kName; outputs(), references to the operands it writes, and their names.
+#define MSD_CALL(the_op, ...)                           \
+  static constexpr auto* kOp = &the_op;                 \
+  static constexpr const char* kName = #the_op;         \
+  static constexpr const char* kOutputs = #__VA_ARGS__; \
+  auto outputs() { return std::tie(__VA_ARGS__); }
+
 template <typename Call>
 void run(ExecutionContext& context, Call& call) {
   const auto args = call.args();
-  Call::op(context, {&args, 1});
-}
-
-/// Calls visit(name, operand) for each operand the op writes.
-template <typename Call, typename Visit>
-void for_each_output(Call& call, Visit visit) {
-  std::apply(
-      [&](auto&... outputs) {
-        std::size_t i = 0;
-        (visit(Call::kOutputs[i++], outputs), ...);
-      },
-      call.outputs());
+  Call::kOp(context, {&args, 1});
 }
 
 }  // namespace msd::calls

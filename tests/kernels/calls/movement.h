@@ -24,15 +24,13 @@ struct Concat {
     for (const std::int64_t c : widths) all += c;
     return all;
   }
-  static constexpr auto* op = &concat;
-  static constexpr const char* kOutputs[] = {"y"};
+  MSD_CALL(concat, y)
   /// Good until the next args().
   ConcatArgs args() {
     views.clear();
     for (auto& input : inputs) views.push_back(input.view());
     return {views, y.view()};
   }
-  auto outputs() { return std::tie(y); }
   std::vector<typename Memory::Rows> inputs;
   typename Memory::Rows y;
   std::vector<ConstView> views;
@@ -42,10 +40,8 @@ template <typename Memory>
 struct Copy {
   explicit Copy(const Shape& s, Gap gap = {}, Gap y_gap = {}, Memory memory = {})
       : x(memory.rows(s, gap, {1})), y(memory.rows(s, y_gap, {})) {}
-  static constexpr auto* op = &copy;
-  static constexpr const char* kOutputs[] = {"y"};
+  MSD_CALL(copy, y)
   CopyArgs args() { return {x.view(), y.view()}; }
-  auto outputs() { return std::tie(y); }
   typename Memory::Rows x, y;
 };
 
@@ -53,10 +49,8 @@ template <typename Memory>
 struct Accumulate {
   explicit Accumulate(const Shape& s, Gap gap = {}, Gap y_gap = {}, Memory memory = {})
       : x(memory.rows(s, gap, {1})), y(memory.rows(s, y_gap, kOld)) {}
-  static constexpr auto* op = &accumulate;
-  static constexpr const char* kOutputs[] = {"y"};
+  MSD_CALL(accumulate, y)
   AccumulateArgs args() { return {x.view(), y.view()}; }
-  auto outputs() { return std::tie(y); }
   void start() { fill_again(y, kOld); }
   static constexpr Content kOld = {2};
   typename Memory::Rows x, y;
@@ -66,10 +60,8 @@ template <typename Memory>
 struct Fill {
   Fill(const Shape& s, double number, Gap gap = {}, Memory memory = {})
       : value(number), y(memory.rows(s, gap, {})) {}
-  static constexpr auto* op = &fill;
-  static constexpr const char* kOutputs[] = {"y"};
+  MSD_CALL(fill, y)
   FillArgs args() { return {y.view(), value}; }
-  auto outputs() { return std::tie(y); }
   double value;
   typename Memory::Rows y;
 };

@@ -27,8 +27,7 @@ struct Sgd {
         gradient(memory.flat(elems, {2})),
         velocity(memory.flat(elems, {3})),
         lr(memory.template array<double>(1, {4, numbers.lr, numbers.lr})) {}
-  static constexpr auto* op = &sgd;
-  static constexpr const char* kOutputs[] = {"weight", "velocity"};
+  MSD_CALL(sgd, weight, velocity)
   SgdArgs args() {
     return {.weight = weight.data(),
             .gradient = gradient.data(),
@@ -41,7 +40,6 @@ struct Sgd {
             .weight_decay = rule.weight_decay,
             .nesterov = rule.nesterov};
   }
-  auto outputs() { return std::tie(weight, velocity); }
   void start() { weight.random(1), velocity.random(3), lr.fill(rule.lr); }
   std::int64_t count;
   SgdRule rule;
@@ -56,10 +54,8 @@ struct FiniteCheck {
       : count(elems),
         data(memory.flat(elems, content)),
         first_bad(memory.template array<std::int64_t>(1, {})) {}
-  static constexpr auto* op = &finite_check;
-  static constexpr const char* kOutputs[] = {"first_bad"};
+  MSD_CALL(finite_check, first_bad)
   FiniteCheckArgs args() { return {data.data(), count, Memory::kValues, first_bad.data()}; }
-  auto outputs() { return std::tie(first_bad); }
   std::int64_t count;
   typename Memory::Values data;
   typename Memory::template Array<std::int64_t> first_bad;

@@ -10,12 +10,14 @@ namespace msd::calls {
 struct MaxPoolShape {
   Shape x;
   PoolGeometry geometry;
+  bool accumulate = false;  // backward
   Shape y() const { return {x.n, geometry.out_size(x.h), geometry.out_size(x.w), x.c}; }
   std::string text() const;
 };
 struct AvgPoolShape {
   Shape x;
   std::int64_t kernel_h, kernel_w;
+  bool accumulate = false;  // backward
   Shape y() const { return {x.n, x.h / kernel_h, x.w / kernel_w, x.c}; }
   std::string text() const;
 };
@@ -28,19 +30,13 @@ std::vector<double> max_pool_dx(const MaxPoolShape& s, const std::vector<double>
                                 const std::vector<double>& dy, std::vector<double> dx);
 std::vector<double> avg_pool_y(const AvgPoolShape& s, const std::vector<double>& x);
 
-struct PoolGaps {
-  Gap x = {}, y = {}, dx = {};
-};
-
 template <typename Memory>
 struct MaxPoolForward {
-  explicit MaxPoolForward(const MaxPoolShape& s, const PoolGaps& gaps = {},
-                          const Content& content = {1}, Memory memory = {})
-      : shape(s), x(memory.rows(s.x, gaps.x, content)), y(memory.rows(s.y(), gaps.y, {})) {}
-  static constexpr auto* op = &max_pool_forward;
-  static constexpr const char* kOutputs[] = {"y"};
+  explicit MaxPoolForward(const MaxPoolShape& s, const Gaps& g = {}, Memory m = {},
+                          const Content& c = {1})
+      : shape(s), x(m.rows(s.x, g.x, c)), y(m.rows(s.y(), g.y, {})) {}
+  MSD_CALL(max_pool_forward, y)
   MaxPoolForwardArgs args() { return {x.view(), y.view(), shape.geometry}; }
-  auto outputs() { return std::tie(y); }
   MaxPoolShape shape;
   typename Memory::Rows x, y;
 };
@@ -48,60 +44,47 @@ struct MaxPoolForward {
 /// Small whole numbers make many ties, of which the first maximum takes the gradient.
 template <typename Memory>
 struct MaxPoolBackward {
-  explicit MaxPoolBackward(const MaxPoolShape& s, const PoolGaps& gaps = {},
-                           bool accumulates = false, const Content& gradients = whole(2, -9, 9),
-                           Memory memory = {})
+  explicit MaxPoolBackward(const MaxPoolShape& s, const Gaps& g = {}, Memory m = {},
+                           const Content& gradients = whole(2, -9, 9))
       : shape(s),
-        accumulate(accumulates),
-        old(accumulates ? gradients : Content{}),
-        x(memory.rows(s.x, gaps.x, whole(1, -3, 3))),
-        dy(memory.rows(s.y(), gaps.y, gradients)),
-        dx(memory.rows(s.x, gaps.dx, old)) {}
-  static constexpr auto* op = &max_pool_backward;
-  static constexpr const char* kOutputs[] = {"dx"};
+        old(s.accumulate ? gradients : Content{}),
+        x(m.rows(s.x, g.x, whole(1, -3, 3))),
+        dy(m.rows(s.y(), g.dy, gradients)),
+        dx(m.rows(s.x, g.dx, old)) {}
+  MSD_CALL(max_pool_backward, dx)
   MaxPoolBackwardArgs args() {
-    return {x.view(), dy.view(), dx.view(), shape.geometry, accumulate};
+    return {x.view(), dy.view(), dx.view(), shape.geometry, shape.accumulate};
   }
-  auto outputs() { return std::tie(dx); }
   void start() { fill_again(dx, old); }
   MaxPoolShape shape;
-  bool accumulate;
   Content old;
   typename Memory::Rows x, dy, dx;
 };
 
 template <typename Memory>
 struct AvgPoolForward {
-  explicit AvgPoolForward(const AvgPoolShape& s, const PoolGaps& gaps = {}, Memory memory = {})
-      : shape(s), x(memory.rows(s.x, gaps.x, {1})), y(memory.rows(s.y(), gaps.y, {})) {}
-  static constexpr auto* op = &avg_pool_forward;
-  static constexpr const char* kOutputs[] = {"y"};
+  explicit AvgPoolForward(const AvgPoolShape& s, const Gaps& g = {}, Memory m = {})
+      : shape(s), x(m.rows(s.x, g.x, {1})), y(m.rows(s.y(), g.y, {})) {}
+  MSD_CALL(avg_pool_forward, y)
   AvgPoolForwardArgs args() { return {x.view(), y.view(), shape.kernel_h, shape.kernel_w}; }
-  auto outputs() { return std::tie(y); }
   AvgPoolShape shape;
   typename Memory::Rows x, y;
 };
 
 template <typename Memory>
 struct AvgPoolBackward {
-  explicit AvgPoolBackward(const AvgPoolShape& s, const PoolGaps& gaps = {},
-                           bool accumulates = false, Memory memory = {})
+  explicit AvgPoolBackward(const AvgPoolShape& s, const Gaps& g = {}, Memory m = {})
       : shape(s),
-        accumulate(accumulates),
-        dy(memory.rows(s.y(), gaps.y, {1})),
-        dx(memory.rows(s.x, gaps.dx, accumulates ? kOld : Content{})) {}
-  static constexpr auto* op = &avg_pool_backward;
-  static constexpr const char* kOutputs[] = {"dx"};
+        old(s.accumulate ? Content{2} : Content{}),
+        dy(m.rows(s.y(), g.dy, {1})),
+        dx(m.rows(s.x, g.dx, old)) {}
+  MSD_CALL(avg_pool_backward, dx)
   AvgPoolBackwardArgs args() {
-    return {dy.view(), dx.view(), shape.kernel_h, shape.kernel_w, accumulate};
+    return {dy.view(), dx.view(), shape.kernel_h, shape.kernel_w, shape.accumulate};
   }
-  auto outputs() { return std::tie(dx); }
-  void start() {
-    if (accumulate) fill_again(dx, kOld);
-  }
-  static constexpr Content kOld = {2};
+  void start() { fill_again(dx, old); }
   AvgPoolShape shape;
-  bool accumulate;
+  Content old;
   typename Memory::Rows dy, dx;
 };
 
