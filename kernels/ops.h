@@ -8,6 +8,8 @@
 #include "kernels/contracts/batchnorm.h"
 #include "kernels/contracts/classification.h"
 #include "kernels/contracts/convolution.h"
+#include "kernels/contracts/exits.h"
+#include "kernels/contracts/image.h"
 #include "kernels/contracts/linear.h"
 #include "kernels/contracts/movement.h"
 #include "kernels/contracts/optimizer.h"

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/check.h"
+#include "models/network/config_fields.h"
 
 namespace msd {
 namespace {
@@ -21,13 +22,6 @@ std::string of_files(const DatasetRow& row) {
 
 std::string name_if_in_folder(const DatasetRow& row) {
   return row.needs_folder() ? std::string(row.name) : "";
-}
-
-/// "--synthetic-train"
-std::string option_of(const DatasetNumber& number) {
-  std::string option = "--" + std::string(number.name);
-  std::replace(option.begin(), option.end(), '_', '-');
-  return option;
 }
 
 }  // namespace
@@ -63,7 +57,7 @@ void DataOptions::add_to(CommandLine& line, bool for_training) {
       .group(group);
   for (const DatasetRow& row : datasets()) {
     for (const DatasetNumber& number : row.numbers) {
-      line.option(option_of(number), dataset_.numbers.at(std::string(number.name)),
+      line.option(option_name(number.name), dataset_.numbers.at(std::string(number.name)),
                   std::string(number.description))
           .show_default()
           .group(group);
@@ -89,7 +83,7 @@ void DataOptions::check_usage() const {
   for (const DatasetRow& other : datasets()) {
     if (other.name == dataset_.name) continue;
     for (const DatasetNumber& number : other.numbers) {
-      line_->refuse_without_effect({option_of(number)}, chosen);
+      line_->refuse_without_effect({option_name(number.name)}, chosen);
     }
   }
 }

@@ -45,7 +45,7 @@ Option ModelOptions::add(CommandLine& line, const ShareField& field) {
 }
 
 Option ModelOptions::add(CommandLine& line, const FlagField& field) {
-  const std::string names = message(option_name(field.key), ",!--no-", field.key);
+  const std::string names = option_name(field.key) + ",!" + option_name(message("no_", field.key));
   return line.flag(names, values_.*field.member, field.help);
 }
 

@@ -9,7 +9,7 @@
 
 #include "apps/common/evaluate.h"
 #include "apps/common/table.h"
-#include "models/exits/thresholds.h"
+#include "models/exits/thresholds_file.h"
 #include "models/network/cost.h"
 
 namespace msd {

@@ -6,11 +6,12 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
-#include "apps/infer/exit_options.h"
+#include "apps/infer/chosen_rule.h"
 #include "apps/infer/output.h"
 #include "apps/infer/runner.h"
 #include "apps/infer/tensors.h"
 #include "kernels/check.h"
+#include "models/exits/exit_decision.h"
 #include "models/network/cost.h"
 
 namespace msd {

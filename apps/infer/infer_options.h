@@ -10,7 +10,6 @@
 #include "apps/common/options.h"
 #include "apps/common/precision.h"
 #include "apps/common/runtime_options.h"
-#include "kernels/view.h"
 
 namespace msd {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "apps/common/table.h"
-#include "models/inference/image_classifier.h"
+#include "models/inference/early_exit.h"
 
 namespace msd {
 

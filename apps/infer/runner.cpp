@@ -57,7 +57,7 @@ class Crew {
   void work() noexcept {
     try {
       const std::unique_ptr<Runtime> runtime = settings_.make_runtime();
-      ImageClassifier classifier(*runtime, plan_, settings_.description, settings_.top);
+      EarlyExit classifier(*runtime, plan_, settings_.description, settings_.top);
       classifier.prepare(settings_.rule);
       Image scratch;
       while (!stop_) {

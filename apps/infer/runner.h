@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "apps/infer/samples.h"
-#include "models/inference/image_classifier.h"
+#include "models/inference/early_exit.h"
 
 namespace msd {
 

@@ -22,9 +22,6 @@ class Floors {
     if (options.bandwidth.empty()) return;
     rates_ = {parse_quantity(options.bandwidth, "--bandwidth"),
               parse_quantity(options.matrix_rate, "--matrix-rate")};
-    if (!(rates_->bytes_per_second > 0.0 && rates_->flops_per_second > 0.0)) {
-      throw ConfigError("--bandwidth and --matrix-rate must be above 0");
-    }
   }
 
   nlohmann::json json(const Work& work) const {

@@ -28,6 +28,8 @@ class RunFolder {
   std::filesystem::path best() const;
   /// Of a finished epoch, from 1.
   std::filesystem::path epoch(std::int64_t epoch) const;
+  std::filesystem::path config() const { return path_ / "config.json"; }
+  std::filesystem::path split() const { return path_ / "split.json"; }
   std::filesystem::path metrics() const { return path_ / "metrics.jsonl"; }
 
   /// The latest checkpoint. Where it is missing or damaged the previous one takes its place, for

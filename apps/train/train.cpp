@@ -63,7 +63,7 @@ void require_same(const Checkpoint& resumed, const MsdnetConfig& config,
 
 // Throws ConfigError where the images to learn from are not those the run began with.
 void require_same_split(const RunFolder& folder, const Dataset& data, const Split& split) {
-  const std::filesystem::path path = folder.path() / "split.json";
+  const std::filesystem::path path = folder.split();
   if (!std::filesystem::exists(path)) return;
   if (load_split(path.string(), data).holdout == split.holdout) return;
   throw ConfigError("--resume continues with the images the run began with, but " + path.string() +
@@ -96,7 +96,7 @@ void write_config(const RunFolder& folder, const MsdnetConfig& config,
                   const nlohmann::json& stored) {
   const nlohmann::json json = {
       {"model", config}, {"training", stored.at("options")}, {"data", stored.at("data")}};
-  write_file_atomically(folder.path() / "config.json", json.dump(2) + "\n");
+  write_file_atomically(folder.config(), json.dump(2) + "\n");
 }
 
 // A new run, or one that goes on.
@@ -146,7 +146,7 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   std::optional<RunFolder> made;
   if (!stopped) made = RunFolder::create(options.run_dir, options.overwrite);
   const RunFolder& folder = stopped ? stopped->folder : *made;
-  save_split((folder.path() / "split.json").string(), data, split);
+  save_split(folder.split().string(), data, split);
   write_config(folder, config, stored);
   if (!options.json) print_start(run, folder, config);
   if (!little_space.empty()) progress.warn(little_space);

@@ -3,6 +3,7 @@
 
 #include "kernels/check.h"
 #include "kernels/contracts/checks.h"
+#include "kernels/contracts/convolution.h"
 
 namespace msd {
 

@@ -4,7 +4,6 @@
 // which knows where the data lie.
 #pragma once
 
-#include "kernels/contracts/convolution.h"
 #include "kernels/view.h"
 
 namespace msd {
@@ -19,8 +18,6 @@ void check_same_dtype(const ConstView& a, const ConstView& b, const char* op);
 void check_same_shape(const ConstView& a, const ConstView& b, const char* op);
 void check_pointer(const void* p, const char* op, const char* what);
 void check_apart(const ConstView& a, const ConstView& b, const char* op);
-/// Statistics have room for those of `output`.
-void check_statistics(const BatchStatistics& statistics, const ConstView& output, const char* op);
 
 /// Whether an element of one is one of the other. Exact for two slices of one buffer (equal pitch).
 bool overlap(const ConstView& a, const ConstView& b);

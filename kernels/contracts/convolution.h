@@ -51,6 +51,8 @@ struct BatchStatistics {
 
 /// Enough for every backend.
 std::int64_t batch_statistics_bytes(const ConstView& output);
+/// Throws ShapeError naming `op` unless there is room for the statistics of `output`.
+void check_statistics(const BatchStatistics& statistics, const ConstView& output, const char* op);
 
 /// y = [relu](conv(x, weight) [+ bias]), y overwritten.
 /// x: [n,h,w,cin]; packed: from conv_pack, pass forward; bias: [cout] of accumulator_of(dtype) or

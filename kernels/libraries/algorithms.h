@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Which algorithm an op runs for a problem. "handwritten", the kernels of this folder, is there for
-// every op and problem; others come from the plugin (plugin.h). Plain C++, so that its tests need
-// no GPU; by_algorithm.h is what the ops' bodies call.
+// Which algorithm an op runs for a problem. "handwritten", our own kernels (kernels/cuda), is there
+// for every op and problem; others come from the plugin (plugin.h). Plain C++, so that its tests
+// need no GPU; by_algorithm.h is what the ops' bodies call.
 #pragma once
 
 #include <array>

@@ -40,8 +40,8 @@ struct PluginTable {
   void* (*open)(CUstream_st* stream, char* error);
   void (*close)(void* session);
 };
-/// extern "C" const PluginTable* msd_cuda_plugin(int version): null where it is of another version,
-/// or its libraries can't be used: then `error` says why.
+/// extern "C" const PluginTable* msd_cuda_plugin(int version, char* error): null where it is of
+/// another version, or its libraries can't be used: then `error` says why.
 using PluginEntry = const PluginTable* (*)(int version, char* error);
 inline constexpr const char* kPluginEntry = "msd_cuda_plugin";
 

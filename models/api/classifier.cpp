@@ -7,8 +7,9 @@
 
 #include "data/image_file.h"
 #include "kernels/check.h"
-#include "models/exits/thresholds.h"
-#include "models/inference/image_classifier.h"
+#include "models/exits/exit_decision.h"
+#include "models/exits/thresholds_file.h"
+#include "models/inference/early_exit.h"
 #include "models/network/cost.h"
 #include "models/weights/checkpoint.h"
 
@@ -80,7 +81,7 @@ struct Classifier::State {
           classifier(*state.runtime, plan, state.data) {}
 
     Plan plan;
-    ImageClassifier classifier;
+    EarlyExit classifier;
   };
 
   State(const Checkpoint& checkpoint, const ClassifierOptions& options)
@@ -95,7 +96,7 @@ struct Classifier::State {
                        network.config(), checkpoint.path);
   }
 
-  ImageClassifier& classifier_for(const ExitRule& rule) {
+  EarlyExit& classifier_for(const ExitRule& rule) {
     std::vector<std::int64_t> exits = exits_that_run(rule, network.config().blocks);
     std::unique_ptr<Prepared>& found = prepared[exits];
     if (found == nullptr) found = std::make_unique<Prepared>(*this, std::move(exits));

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "engine/runtime.h"
 #include "engine/tensor.h"

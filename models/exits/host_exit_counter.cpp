@@ -31,7 +31,7 @@ HostExitCounter::HostExitCounter(Runtime& runtime, std::int64_t exits, std::int6
 }
 
 void HostExitCounter::begin(const std::int32_t* labels, std::int64_t n) {
-  MSD_CHECK(n <= max_batch_, "a batch of ", n, " for a recorder of ", max_batch_);
+  MSD_CHECK(n <= max_batch_, "a batch of ", n, " for a counter of ", max_batch_);
   batch_.labels.assign(labels, labels + n);
   std::fill(probability_sums_.begin(), probability_sums_.end(), 0.0);
   exit_ = 0;

@@ -4,6 +4,7 @@
 #include "engine/memory_layout.h"
 #include "models/inference/batchnorm_folding.h"
 #include "models/network/cost.h"
+#include "models/network/stages.h"
 
 namespace msd {
 namespace {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "models/network/cost.h"
+#include "models/network/stages.h"
 
 namespace msd {
 namespace {

@@ -5,6 +5,7 @@
 
 #include "kernels/contracts/convolution.h"
 #include "models/network/cost.h"
+#include "models/network/stages.h"
 
 namespace msd {
 namespace {

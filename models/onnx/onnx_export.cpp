@@ -3,6 +3,7 @@
 
 #include "engine/files/file.h"
 #include "models/inference/batchnorm_folding.h"
+#include "models/network/stages.h"
 #include "models/onnx/onnx_graph.h"
 
 namespace msd {

@@ -4,7 +4,7 @@
 
 #include "engine/files/file.h"
 #include "engine/files/safetensors.h"
-#include "models/exits/thresholds.h"
+#include "models/exits/thresholds_file.h"
 #include "tests/apps/programs.h"
 #include "tests/support/tensors.h"
 

@@ -7,7 +7,7 @@
 #include "data/cifar.h"
 #include "data/split.h"
 #include "engine/files/file.h"
-#include "models/exits/thresholds.h"
+#include "models/exits/thresholds_file.h"
 #include "models/network/cost.h"
 #include "tests/apps/option_walk.h"
 #include "tests/apps/programs.h"

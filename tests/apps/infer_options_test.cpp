@@ -8,7 +8,7 @@
 #include "data/split.h"
 #include "engine/files/file.h"
 #include "engine/files/safetensors.h"
-#include "models/exits/thresholds.h"
+#include "models/exits/thresholds_file.h"
 #include "tests/apps/option_walk.h"
 #include "tests/support/tensors.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cmath>
 
-#include "models/exits/thresholds.h"
+#include "models/exits/thresholds_file.h"
 #include "models/network/cost.h"
 #include "tests/apps/programs.h"
 

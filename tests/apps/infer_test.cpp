@@ -2,7 +2,7 @@
 #include <filesystem>
 
 #include "engine/files/file.h"
-#include "models/exits/thresholds.h"
+#include "models/exits/thresholds_file.h"
 #include "models/network/cost.h"
 #include "tests/apps/programs.h"
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "data/dataset.h"
-#include "models/exits/exit_policy.h"
+#include "models/exits/threshold_fitting.h"
 #include "models/weights/checkpoint.h"
 #include "tests/support/temp_folder.h"
 

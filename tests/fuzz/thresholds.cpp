@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "models/exits/thresholds.h"
+#include "models/exits/thresholds_file.h"
 
 #include <nlohmann/json.hpp>
 

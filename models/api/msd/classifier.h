@@ -77,8 +77,8 @@ class Classifier {
   /// An image of any size: rows from the top, red, green, blue, 3 * height * width bytes without
   /// gaps, which are only read. It is resized until its shorter side fills the network's input
   /// (for ImageNet's networks 8/7 of it), and the middle of it is taken. Throws ShapeError where
-  /// there is no pixel or the bytes are not as many, and ConfigError for a rule that makes no sense
-  /// for this network.
+  /// there is no pixel, too many, or the bytes are not as many, and ConfigError for a rule that
+  /// makes no sense for this network. At most 100 megapixels, also once resized.
   Answer classify(std::span<const std::uint8_t> rgb, std::int64_t height, std::int64_t width,
                   const ExitRule& rule = LastExit{});
   /// A JPEG, PNG, BMP, PPM or PGM file. Throws IoError and FormatError naming it, too.

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "data/batch_feed.h"
-#include "models/exits/thresholds.h"
+#include "models/exits/thresholds_file.h"
 #include "models/inference/evaluator.h"
 #include "models/network/cost.h"
 #include "models/weights/checkpoint.h"

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/network/cost.h"
+#include "models/network/stages.h"
 #include "tests/models/inference/plan_fixture.h"
 
 namespace msd {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "models/network/architecture.h"
+#include "models/network/stages.h"
 
 #include <gtest/gtest.h>
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/network/stages.h"
 #include "tests/models/fixtures.h"
 
 namespace msd {

@@ -8,6 +8,7 @@
 
 #include "engine/files/file.h"
 #include "models/network/cost.h"
+#include "models/network/stages.h"
 #include "models/onnx/onnx_export.h"
 #include "models/onnx/onnx_graph.h"
 #include "tests/models/networks.h"

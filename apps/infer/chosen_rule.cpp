@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "apps/infer/exit_options.h"
+#include "apps/infer/chosen_rule.h"
 
 #include <nlohmann/json.hpp>
 

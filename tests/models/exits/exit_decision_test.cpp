@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "models/exits/exit_rule.h"
+#include "models/exits/exit_decision.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "models/exits/exit_policy.h"
+#include "models/exits/threshold_fitting.h"
+#include "models/exits/exit_decision.h"
 
 #include <algorithm>
 #include <cmath>
@@ -61,6 +62,8 @@ Thresholds fit_thresholds(const ExitRecords& records, const std::vector<double>&
 
 std::int64_t leaving_exit(const ExitRecords& records, std::int64_t sample,
                           const Thresholds& thresholds) {
+  MSD_CHECK(std::ssize(thresholds) == records.exits, thresholds.size(), " thresholds for ",
+            records.exits, " exits");
   std::int64_t exit = 0;
   while (!reaches(thresholds, exit, records.confidence[records.at(sample, exit)])) ++exit;
   return exit;

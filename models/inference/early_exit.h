@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/exits/exit_rule.h"
+#include "models/exits/exit_decision.h"
 #include "models/inference/image_session.h"
 #include "models/inference/latency.h"
 
@@ -28,11 +28,11 @@ struct Classification {
 
 /// Classifies images one by one, each as far through a plan as a rule says. Not thread-safe; one a
 /// thread may share the plan.
-class ImageClassifier {
+class EarlyExit {
  public:
   /// Borrows runtime and plan. top: classes an outcome names, up to ImageSession::kTop.
-  ImageClassifier(Runtime& runtime, const Plan& plan, const DataDescription& description,
-                  int top = ImageSession::kTop);
+  EarlyExit(Runtime& runtime, const Plan& plan, const DataDescription& description,
+            int top = ImageSession::kTop);
 
   /// pixels: [size][size][3] of the network's input size. The plan is for exits_that_run(rule), or
   /// for all exits.

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/files/json_value.h"
-#include "models/exits/exit_policy.h"
+#include "models/exits/threshold_fitting.h"
 #include "models/network/config.h"
 
 namespace msd {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "models/inference/image_classifier.h"
+#include "models/inference/early_exit.h"
+#include "models/exits/exit_decision.h"
 
 namespace msd {
 namespace {
@@ -11,11 +12,11 @@ double microseconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-ImageClassifier::ImageClassifier(Runtime& runtime, const Plan& plan,
-                                 const DataDescription& description, int top)
+EarlyExit::EarlyExit(Runtime& runtime, const Plan& plan, const DataDescription& description,
+                     int top)
     : plan_(plan), session_(runtime, plan, description), top_(top), times_(plan.stages()) {}
 
-Classification ImageClassifier::classify(const std::uint8_t* pixels, const ExitRule& rule) {
+Classification EarlyExit::classify(const std::uint8_t* pixels, const ExitRule& rule) {
   prepare(rule);
   const auto* deadline = std::get_if<Deadline>(&rule);
   const bool keep_all = std::holds_alternative<EveryExit>(rule);
@@ -31,7 +32,7 @@ Classification ImageClassifier::classify(const std::uint8_t* pixels, const ExitR
   return result;
 }
 
-void ImageClassifier::prepare(const ExitRule& rule) {
+void EarlyExit::prepare(const ExitRule& rule) {
   if (has_times_ || !std::holds_alternative<Deadline>(rule)) return;
   constexpr int kPasses = 6;
   const std::int64_t size = plan_.architecture().config.image_size;
@@ -44,7 +45,7 @@ void ImageClassifier::prepare(const ExitRule& rule) {
   has_times_ = true;
 }
 
-Outcome ImageClassifier::run_stage(std::int64_t stage, Clock::time_point start) {
+Outcome EarlyExit::run_stage(std::int64_t stage, Clock::time_point start) {
   const auto stage_start = Clock::now();
   Outcome outcome;
   outcome.answer = session_.run_stage(stage);
@@ -56,8 +57,7 @@ Outcome ImageClassifier::run_stage(std::int64_t stage, Clock::time_point start) 
   return outcome;
 }
 
-bool ImageClassifier::too_late(std::int64_t stage, Clock::time_point start,
-                               double deadline_us) const {
+bool EarlyExit::too_late(std::int64_t stage, Clock::time_point start, double deadline_us) const {
   return stage > 0 && microseconds_since(start) + times_.expected(stage) > deadline_us;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "models/exits/exit_policy.h"
+#include "models/exits/threshold_fitting.h"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 
 #include "apps/infer/infer_options.h"
 #include "models/exits/exit_rule.h"
-#include "models/exits/thresholds.h"
+#include "models/exits/thresholds_file.h"
 #include "models/weights/checkpoint.h"
 
 namespace msd {

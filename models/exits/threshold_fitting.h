@@ -21,7 +21,8 @@ std::vector<double> budget_points();
 /// +infinity where nobody is to leave; the last exit has 0.
 Thresholds fit_thresholds(const ExitRecords& records, const std::vector<double>& shares);
 
-/// The first exit whose threshold the sample's confidence reaches.
+/// The first exit whose threshold the sample's confidence reaches. Throws ShapeError unless there
+/// is one for each exit.
 std::int64_t leaving_exit(const ExitRecords& records, std::int64_t sample,
                           const Thresholds& thresholds);
 
