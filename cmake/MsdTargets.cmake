@@ -34,7 +34,8 @@ function(msd_library name)
   add_library(msd::${name} ALIAS msd_${name})
   msd_options(msd_${name})
   # Few translation units for a build from nothing; one a file for whoever edits them.
-  set_target_properties(msd_${name} PROPERTIES UNITY_BUILD ${MSD_UNITY_BUILD})
+  set_target_properties(msd_${name} PROPERTIES UNITY_BUILD ${MSD_UNITY_BUILD}
+                                               UNITY_BUILD_BATCH_SIZE 16)
   target_link_libraries(msd_${name} PUBLIC ${arg_DEPENDS})
   target_compile_features(msd_${name} INTERFACE $<INSTALL_INTERFACE:cxx_std_20>)
 endfunction()

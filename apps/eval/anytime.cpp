@@ -73,7 +73,7 @@ void evaluate_anytime(const EvalRun& run) {
     report.add_row({exit + 1, cost.mul_adds, cost.mul_adds_lazy, cost.ops, cost.params,
                     accuracy.top1[exit], accuracy.top5[exit], accuracy.ensemble_top1[exit],
                     accuracy.ensemble_top5[exit],
-                    ms.empty() ? ReportValue() : ReportValue(ms[exit])});
+                    ms.empty() ? std::nullopt : std::optional(ms[exit])});
   }
   const auto timed =
       std::min(options.time_images, static_cast<std::int64_t>(images.indices.size()));

@@ -96,7 +96,7 @@ Report make_report(const ThresholdsFile& file) {
         point.mean_ops, point.shares,   point.holdout_accuracy, point.expected_mul_adds};
     for (const double share : point.shares) row.push_back(share);
     for (const float t : point.thresholds) {
-      row.push_back(std::isinf(t) ? ReportValue() : ReportValue(t));
+      row.emplace_back(std::isinf(t) ? std::nullopt : std::optional<double>(t));
     }
     report.add_row(std::move(row));
   }

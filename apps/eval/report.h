@@ -6,6 +6,7 @@
 #include <functional>
 #include <iosfwd>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -22,6 +23,9 @@ class ReportValue {
   template <std::integral T>
   ReportValue(T whole) : value_(static_cast<std::int64_t>(whole)) {}
   ReportValue(double number) : value_(number) {}
+  ReportValue(std::optional<double> number) {
+    if (number) value_ = *number;
+  }
   ReportValue(std::vector<double> numbers) : value_(std::move(numbers)) {}
 
   bool is_none() const { return std::holds_alternative<std::monostate>(value_); }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/cpu/device/thread_pool.h"
 
+#include <atomic>
 #include <cstdlib>
-#include <new>
+#include <memory>
+#include <thread>
+#include <vector>
 
 #include "kernels/check.h"
 
@@ -27,69 +30,106 @@ void wait_while_equal(const std::atomic<T>& value, T old) {
   value.wait(old, std::memory_order_acquire);
 }
 
+struct FreeScratch {
+  void operator()(std::byte* p) const noexcept { std::free(p); }
+};
+
+int checked_size(int threads) {
+  if (threads >= 1 && threads <= 4096) return threads;
+  throw ConfigError(message("a thread pool of ", threads, " threads; use 1 to 4096"));
+}
+
 }  // namespace
 
-void ThreadPool::FreeScratch::operator()(std::byte* p) const noexcept { std::free(p); }
+struct ThreadPool::State {
+  explicit State(int size);
+  ~State();
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
 
-ThreadPool::ThreadPool(int threads) {
-  if (threads < 1 || threads > 4096) {
-    throw ConfigError(message("a thread pool of ", threads, " threads; use 1 to 4096"));
-  }
-  for (int worker = 0; worker < threads; ++worker) {
+  void run(std::int64_t loop_count, void* loop_context, Invoke loop_invoke);
+  void work(int worker);
+  void worker_loop(int worker);
+
+  std::vector<std::unique_ptr<std::byte, FreeScratch>> scratch;
+  std::vector<std::thread> threads;
+  // The loop in progress; written by the caller before generation is raised.
+  void* context = nullptr;
+  Invoke invoke = nullptr;
+  std::int64_t count = 0;
+  std::atomic<std::int64_t> next{0};
+  std::atomic<std::uint32_t> generation{0};
+  std::atomic<std::int32_t> running{0};
+  std::atomic<bool> stop{false};
+};
+
+ThreadPool::State::State(int size) {
+  for (int worker = 0; worker < size; ++worker) {
     void* memory = std::aligned_alloc(64, static_cast<std::size_t>(kScratchBytes));
     if (memory == nullptr) throw OutOfMemory("no memory for a thread pool's scratch");
-    scratch_.emplace_back(static_cast<std::byte*>(memory));
+    scratch.emplace_back(static_cast<std::byte*>(memory));
   }
-  threads_.reserve(static_cast<std::size_t>(threads) - 1);
-  for (int worker = 1; worker < threads; ++worker) {
-    threads_.emplace_back([this, worker] { worker_loop(worker); });
+  threads.reserve(static_cast<std::size_t>(size) - 1);
+  for (int worker = 1; worker < size; ++worker) {
+    threads.emplace_back([this, worker] { worker_loop(worker); });
   }
 }
 
-ThreadPool::~ThreadPool() {
-  stop_.store(true, std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+ThreadPool::State::~State() {
+  stop.store(true, std::memory_order_relaxed);
+  generation.fetch_add(1, std::memory_order_release);
+  generation.notify_all();
+  for (std::thread& thread : threads) thread.join();
+}
+
+void ThreadPool::State::run(std::int64_t loop_count, void* loop_context, Invoke loop_invoke) {
+  if (loop_count <= 0) return;
+  if (loop_count == 1 || threads.empty()) {
+    for (std::int64_t index = 0; index < loop_count; ++index) loop_invoke(loop_context, index, 0);
+    return;
+  }
+  context = loop_context;
+  invoke = loop_invoke;
+  count = loop_count;
+  next.store(0, std::memory_order_relaxed);
+  running.store(static_cast<std::int32_t>(threads.size()), std::memory_order_relaxed);
+  generation.fetch_add(1, std::memory_order_release);
+  generation.notify_all();
+  work(0);
+  for (std::int32_t left = running.load(std::memory_order_acquire); left != 0;
+       left = running.load(std::memory_order_acquire)) {
+    wait_while_equal(running, left);
+  }
+}
+
+void ThreadPool::State::work(int worker) {
+  for (;;) {
+    const std::int64_t index = next.fetch_add(1, std::memory_order_relaxed);
+    if (index >= count) return;
+    invoke(context, index, worker);
+  }
+}
+
+void ThreadPool::State::worker_loop(int worker) {
+  std::uint32_t seen = 0;
+  for (;;) {
+    wait_while_equal(generation, seen);
+    seen = generation.load(std::memory_order_acquire);
+    if (stop.load(std::memory_order_relaxed)) return;
+    work(worker);
+    if (running.fetch_sub(1, std::memory_order_acq_rel) == 1) running.notify_one();
+  }
+}
+
+ThreadPool::ThreadPool(int threads) : size_(checked_size(threads)), state_(new State(threads)) {}
+ThreadPool::~ThreadPool() { delete state_; }
+
+std::byte* ThreadPool::scratch(int worker) const {
+  return state_->scratch[static_cast<std::size_t>(worker)].get();
 }
 
 void ThreadPool::run(std::int64_t count, void* context, Invoke invoke) {
-  if (count <= 0) return;
-  if (count == 1 || threads_.empty()) {
-    for (std::int64_t index = 0; index < count; ++index) invoke(context, index, 0);
-    return;
-  }
-  context_ = context;
-  invoke_ = invoke;
-  count_ = count;
-  next_.store(0, std::memory_order_relaxed);
-  running_.store(static_cast<std::int32_t>(threads_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1, std::memory_order_release);
-  generation_.notify_all();
-  work(0);
-  for (std::int32_t left = running_.load(std::memory_order_acquire); left != 0;
-       left = running_.load(std::memory_order_acquire)) {
-    wait_while_equal(running_, left);
-  }
-}
-
-void ThreadPool::work(int worker) {
-  for (;;) {
-    const std::int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
-    if (index >= count_) return;
-    invoke_(context_, index, worker);
-  }
-}
-
-void ThreadPool::worker_loop(int worker) {
-  std::uint32_t seen = 0;
-  for (;;) {
-    wait_while_equal(generation_, seen);
-    seen = generation_.load(std::memory_order_acquire);
-    if (stop_.load(std::memory_order_relaxed)) return;
-    work(worker);
-    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
-  }
+  state_->run(count, context, invoke);
 }
 
 }  // namespace msd::cpu

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <thread>
 #include <type_traits>
-#include <vector>
 
 namespace msd::cpu {
 
@@ -24,10 +20,10 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int size() const { return static_cast<int>(threads_.size()) + 1; }
+  int size() const { return size_; }
 
   /// kScratchBytes of memory aligned to 64 bytes, contents arbitrary. Owned by the pool.
-  std::byte* scratch(int worker) const { return scratch_[static_cast<std::size_t>(worker)].get(); }
+  std::byte* scratch(int worker) const;
 
   /// Calls body(index, worker) for each index in [0, count), in any order on any worker, and
   /// returns when all are done. Which worker runs which index varies from run to run: results may
@@ -43,24 +39,13 @@ class ThreadPool {
 
  private:
   using Invoke = void (*)(void* context, std::int64_t index, int worker);
-  struct FreeScratch {
-    void operator()(std::byte* p) const noexcept;
-  };
 
   void run(std::int64_t count, void* context, Invoke invoke);
-  void work(int worker);
-  void worker_loop(int worker);
 
-  std::vector<std::unique_ptr<std::byte, FreeScratch>> scratch_;
-  std::vector<std::thread> threads_;
-  // The loop in progress; written by the caller before generation_ is raised.
-  void* context_ = nullptr;
-  Invoke invoke_ = nullptr;
-  std::int64_t count_ = 0;
-  std::atomic<std::int64_t> next_{0};
-  std::atomic<std::uint32_t> generation_{0};
-  std::atomic<std::int32_t> running_{0};
-  std::atomic<bool> stop_{false};
+  // Threads and atomics are not for every body's eyes, which this header reaches.
+  struct State;
+  const int size_;
+  State* const state_;  // owned
 };
 
 }  // namespace msd::cpu
