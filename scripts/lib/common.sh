@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Shared by quickstart.sh and test.sh, which source it from the root of the tree.
+# Shared by quickstart.sh, test.sh and gpu_check.sh, which source it from the root of the tree.
 # shellcheck shell=bash disable=SC2034
 
 # What the build needs. "package:command": the command on PATH is as good as the package.

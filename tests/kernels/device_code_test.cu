@@ -122,7 +122,7 @@ TEST_F(DeviceCode, CopiesLandInTheirGroups) {
   }
 }
 
-/// d += a*b for a [16][16] and b [16][8], row-major, both fetched with load_matrix. a's four 8x8
+/// d += a*b for a [16][16] and b [16][8], row-major, both fetched with load_matrix_x4. a's four 8x8
 /// matrices in the order of its fragment: rows 0-7 and 8-15 of columns 0-7, then of columns 8-15.
 __global__ void bfloat16_product_kernel(const bfloat16* a, const bfloat16* b, float* d) {
   MSD_SHARED(bfloat16, tile_a, 16 * 16);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The tree as ARCHITECTURE.md draws it: no room includes one above it, and none is a hall.
+// The tree as ARCHITECTURE.md draws it: no room includes one built on it, and none is a hall.
 #include <gtest/gtest.h>
 
 #include <algorithm>
