@@ -19,6 +19,8 @@ enum class ReportFormat : std::uint8_t { table, json, csv };
 /// One value of a report: a number, several of them, or none.
 class ReportValue {
  public:
+  // Implicit, so that a row is a list of what its columns hold.
+  // NOLINTBEGIN(google-explicit-constructor)
   ReportValue() = default;
   template <std::integral T>
   ReportValue(T whole) : value_(static_cast<std::int64_t>(whole)) {}
@@ -27,6 +29,7 @@ class ReportValue {
     if (number) value_ = *number;
   }
   ReportValue(std::vector<double> numbers) : value_(std::move(numbers)) {}
+  // NOLINTEND(google-explicit-constructor)
 
   bool is_none() const { return std::holds_alternative<std::monostate>(value_); }
   /// Of one that is a single number.

@@ -11,6 +11,7 @@ namespace msd {
 class JsonValue {
  public:
   JsonValue();
+  // NOLINTNEXTLINE(google-explicit-constructor): it is set as JSON is.
   JsonValue(nlohmann::json value);
   // Copied where it could be moved, as a value moved from would have none.
   JsonValue(const JsonValue&) = default;

@@ -30,10 +30,6 @@ void wait_while_equal(const std::atomic<T>& value, T old) {
   value.wait(old, std::memory_order_acquire);
 }
 
-struct FreeScratch {
-  void operator()(std::byte* p) const noexcept { std::free(p); }
-};
-
 int checked_size(int threads) {
   if (threads >= 1 && threads <= 4096) return threads;
   throw ConfigError(message("a thread pool of ", threads, " threads; use 1 to 4096"));
@@ -46,6 +42,10 @@ struct ThreadPool::State {
   ~State();
   State(const State&) = delete;
   State& operator=(const State&) = delete;
+
+  struct FreeScratch {
+    void operator()(std::byte* p) const noexcept { std::free(p); }
+  };
 
   void run(std::int64_t loop_count, void* loop_context, Invoke loop_invoke);
   void work(int worker);
