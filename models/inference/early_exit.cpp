@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "models/inference/early_exit.h"
+
 #include "models/exits/exit_decision.h"
 
 namespace msd {
@@ -33,7 +34,8 @@ Classification EarlyExit::classify(const std::uint8_t* pixels, const ExitRule& r
 }
 
 void EarlyExit::prepare(const ExitRule& rule) {
-  if (has_times_ || !std::holds_alternative<Deadline>(rule)) return;
+  if (keeps_times_ || !std::holds_alternative<Deadline>(rule)) return;
+  keeps_times_ = true;
   constexpr int kPasses = 6;
   const std::int64_t size = plan_.architecture().config.image_size;
   const std::vector<std::uint8_t> grey(static_cast<std::size_t>(size * size * 3), 128);
@@ -42,7 +44,6 @@ void EarlyExit::prepare(const ExitRule& rule) {
     session_.load(grey.data());
     for (std::int64_t stage = 0; stage < plan_.stages(); ++stage) run_stage(stage, Clock::now());
   }
-  has_times_ = true;
 }
 
 Outcome EarlyExit::run_stage(std::int64_t stage, Clock::time_point start) {
@@ -53,7 +54,7 @@ Outcome EarlyExit::run_stage(std::int64_t stage, Clock::time_point start) {
   outcome.classes = session_.likeliest(top_);
   outcome.mul_adds = session_.executed_mul_adds();
   outcome.microseconds = microseconds_since(start);
-  times_.add(stage, microseconds_since(stage_start));
+  if (keeps_times_) times_.add(stage, microseconds_since(stage_start));
   return outcome;
 }
 

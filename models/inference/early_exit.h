@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "models/exits/exit_decision.h"
+#include "models/exits/exit_rule.h"
 #include "models/inference/image_session.h"
 #include "models/inference/latency.h"
 
@@ -52,7 +52,7 @@ class EarlyExit {
   ImageSession session_;
   int top_;
   StageTimes times_;
-  bool has_times_ = false;
+  bool keeps_times_ = false;  // since the first deadline
 };
 
 }  // namespace msd
