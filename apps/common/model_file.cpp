@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
+#include "engine/files/json_text.h"
 #include "kernels/check.h"
 
 namespace msd {
@@ -75,7 +76,8 @@ Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, const Model
                                 "; give --dataset"));
     }
   }
-  options.set_defaults(stored);
+  reading_json(checkpoint.path.string() + ": what it says of its data",
+               [&] { options.set_defaults(stored); });
   options.fit_images_to(model.image_size());
   Dataset data = options.load(runtime);
   require_same_classes(checkpoint, data);

@@ -5,7 +5,8 @@
 
 namespace msd {
 
-/// Runs the command line of msd-infer.
-void infer(InferOptions& options);
+/// Runs the command line of msd-infer. Returns the exit code: 0, or 130 where a signal stopped it
+/// between two images, the results of those before printed.
+int infer(InferOptions& options);
 
 }  // namespace msd

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -18,12 +19,14 @@ struct RunSettings {
   int workers = 1;
   /// Of one thread; called on a worker's own.
   std::function<std::unique_ptr<Runtime>()> make_runtime;
+  /// Set where no further sample shall be consumed.
+  const std::atomic<bool>& stop;
 };
 
 /// Classifies all samples at batch 1, `workers` at a time, each worker with a runtime of its own.
 /// Calls `consume` in the order of the samples, on the calling thread. A sample that throws is
-/// rethrown when its turn comes, and nothing after it is consumed.
-void run_samples(const Plan& plan, const Samples& samples, const RunSettings& settings,
-                 const std::function<void(std::int64_t, const Classification&)>& consume);
+/// rethrown when its turn comes, and nothing after it is consumed. Returns how many were.
+std::int64_t run_samples(const Plan& plan, const Samples& samples, const RunSettings& settings,
+                         const std::function<void(std::int64_t, const Classification&)>& consume);
 
 }  // namespace msd

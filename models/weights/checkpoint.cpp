@@ -97,7 +97,7 @@ std::string dump(const nlohmann::json& value) {
   try {
     return value.dump();
   } catch (const nlohmann::json::exception& error) {
-    throw FormatError(message("the metadata: ", error.what()));
+    throw FormatError(message("the metadata: ", json_problem(error)));
   }
 }
 
@@ -151,9 +151,9 @@ Checkpoint make_checkpoint(const std::filesystem::path& path, WeightsFormat form
   try {
     read_metadata(checkpoint);
   } catch (const nlohmann::json::exception& error) {
-    throw FormatError(message(path.string(), ": damaged metadata: ", error.what()));
+    throw FormatError(message(path.string(), ": damaged metadata: ", json_problem(error)));
   } catch (const Error& error) {
-    throw FormatError(message(path.string(), ": ", error.what()));
+    throw FormatError(message(path.string(), ": ", error.text()));
   }
   return checkpoint;
 }
@@ -165,7 +165,7 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) {
   try {
     state = read_state(file, format);
   } catch (const Error& error) {
-    throw FormatError(message(path.string(), ": ", error.what()));
+    throw FormatError(message(path.string(), ": ", error.text()));
   }
   return make_checkpoint(path, format, std::move(state));
 }
