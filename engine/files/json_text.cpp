@@ -89,8 +89,8 @@ std::string json_problem(const std::exception& error) {
     case 101:  // the library's numbers, of the four that a file can bring about
       return "no JSON at " + part("parse error at ", ":");
     case 302:
-      return "a value that must be a " + part("type must be ", ",") + " is a " +
-             part("but is ", "\n");
+      return "a value is of type " + part("but is ", "\n") + " and must be of type " +
+             part("type must be ", ",");
     case 316:
       return "a text that is not UTF-8";
     case 403:
@@ -105,6 +105,8 @@ void reading_json(const std::string& place, const std::function<void()>& read) {
     read();
   } catch (const json::exception& error) {
     throw FormatError(message(place, ": ", json_problem(error)));
+  } catch (const FormatError& error) {
+    throw FormatError(message(place, ": ", error.what()));
   }
 }
 

@@ -17,12 +17,12 @@ namespace msd {
 /// they would take more memory than some 8 MB and `file_bytes`, the size of the file it came from.
 nlohmann::json parse_json(std::string_view text, std::size_t file_bytes, int deepest);
 
-/// What a nlohmann::json::exception says, in words for people: "steps must be a number, is a
-/// string" rather than the library's own text.
+/// What a nlohmann::json::exception says, in words for people rather than the library's own: "has
+/// no steps".
 std::string json_problem(const std::exception& error);
 
-/// Runs `read`; where it throws a nlohmann::json::exception, throws FormatError: `place`, a colon
-/// and json_problem().
+/// Runs `read`; where it throws a nlohmann::json::exception or FormatError, throws FormatError:
+/// `place`, a colon and what it said.
 void reading_json(const std::string& place, const std::function<void()>& read);
 /// What is printed: as dump(indent), with a replacement character for bytes that are not UTF-8,
 /// which paths may hold.

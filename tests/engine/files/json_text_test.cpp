@@ -106,7 +106,7 @@ TEST(JsonProblem, IsInWords) {
   };
   const json object = {{"steps", "many"}};
   EXPECT_EQ(problem([&] { static_cast<void>(object.at("steps").get<int>()); }),
-            "a value that must be a number is a string");
+            "a value is of type string and must be of type number");
   EXPECT_EQ(problem([&] { static_cast<void>(object.at("epochs")); }), "has no epochs");
   EXPECT_EQ(problem([] { static_cast<void>(json::parse("{\n3}")); }),
             "no JSON at line 2, column 1");
