@@ -45,7 +45,7 @@ Image fit_to(const Image& image, std::int64_t h, std::int64_t w, std::int64_t sh
 
 /// The endings of image files, for messages.
 inline constexpr std::string_view kImageEndings =
-    "jpg, jpeg, jfif, png, webp, bmp, gif, ppm, pgm, pbm, pnm, tga";
+    "jpg, jpeg, png, webp, bmp, gif, ppm, pgm, pbm, pnm, tga, jfif";
 
 /// Paths (`folder`/name) of the files in `folder`, not its subfolders, that end in one of
 /// kImageEndings in either case, in byte order. Hidden files (.name) are left out; links are

@@ -41,7 +41,7 @@ class JpegFile {
   jpeg_error_mgr errors_{};
   std::jmp_buf failed_{};
   std::array<char, JMSG_LENGTH_MAX> why_{};
-  std::array<bool, MAX_COMPONENTS> scanned_{};  // each component's DC coefficients
+  std::array<bool, MAX_COMPONENTS> scanned_{};  // each component, its DC coefficients at least
 };
 
 void JpegFile::read_header() {
@@ -97,7 +97,8 @@ void JpegFile::read_scans() {
   do {
     if (info_.input_scan_number != scan) {
       scan = info_.input_scan_number;
-      for (int i = 0; i < info_.comps_in_scan && info_.Ss == 0; ++i) {
+      const bool begins = info_.progressive_mode == 0 || (info_.Ss == 0 && info_.Ah == 0);
+      for (int i = 0; i < info_.comps_in_scan && begins; ++i) {
         scanned_[static_cast<std::size_t>(info_.cur_comp_info[i]->component_index)] = true;
       }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// For compare_images.py: decodes the files whose paths come in lines on the standard input. For each
-// it prints a line, "W H" and behind it the pixels, or "- " and why it is refused.
+// For compare_images.py: decodes the files whose paths come in lines on the standard input. For
+// each it prints a line, "W H" and behind it the pixels, or "- " and why it is refused.
 #include <iostream>
 #include <string>
 
