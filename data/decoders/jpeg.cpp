@@ -92,7 +92,7 @@ void JpegFile::choose_colours() {
 // All scans of a file of several, before the first row is made of them. The library takes a
 // component that none of them holds for grey.
 void JpegFile::read_scans() {
-  constexpr int kMostScans = 500;  // each costs time like the whole picture, however short it is
+  constexpr int kMostScans = 100;  // each may be short and cost time like the whole picture
   int scan = 0, status = 0;
   do {
     if (info_.input_scan_number != scan) {
