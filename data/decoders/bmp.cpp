@@ -35,7 +35,7 @@ Packing packing_of(std::uint32_t code, std::uint32_t bits, bool os2) {
   refuse_image(message("a BMP of compression ", code, " with ", bits, " bits a pixel"));
 }
 
-BmpHeader read_bmp_header(ImageBytes file) {
+BmpHeader read_bmp_header(EncodedImage file) {
   constexpr std::size_t kFile = 14, kOs2 = 12, kOs2Second = 64, kWindows = 40;
   BmpHeader header;
   header.pixels = little_endian(file, 10, 4);
@@ -84,7 +84,7 @@ BmpHeader read_bmp_header(ImageBytes file) {
 /// The numbers in a file of run lengths: pairs of a count and what is repeated, or of 0 and a
 /// command: 0 ends a row, 1 the picture, 2 moves right and up, more are so many numbers as they
 /// are.
-std::vector<std::uint8_t> unpack_runs(ImageBytes file, const BmpHeader& header) {
+std::vector<std::uint8_t> unpack_runs(EncodedImage file, const BmpHeader& header) {
   const auto w = static_cast<std::size_t>(header.w), h = static_cast<std::size_t>(header.h);
   std::vector<std::uint8_t> numbers(w * h);
   const bool halves = header.bits == 4;
@@ -130,7 +130,7 @@ std::uint8_t masked(std::uint32_t pixel, std::uint32_t mask) {
 
 }  // namespace
 
-Image decode_bmp(ImageBytes file) {
+Image decode_bmp(EncodedImage file) {
   const BmpHeader header = read_bmp_header(file);
   const bool runs = header.packing == Packing::run_lengths;
   // A bit a pixel, or two bytes for 255.
@@ -151,10 +151,10 @@ Image decode_bmp(ImageBytes file) {
   const std::size_t row_bytes = runs ? w : (w * bits + 31) / 32 * 4;
   const std::vector<std::uint8_t> unpacked =
       runs ? unpack_runs(file, header) : std::vector<std::uint8_t>{};
-  const ImageBytes content =
+  const EncodedImage content =
       runs ? std::as_bytes(std::span(unpacked)) : part_of(file, header.pixels, h * row_bytes);
   for (std::size_t y = 0; y < h; ++y) {
-    const ImageBytes row = content.subspan(y * row_bytes, row_bytes);
+    const EncodedImage row = content.subspan(y * row_bytes, row_bytes);
     std::uint8_t* to = image.pixels.data() + (header.top_first ? y : h - 1 - y) * w * 3;
     for (std::size_t x = 0; x < w; ++x, to += 3) {
       if (bits <= 8) {

@@ -12,10 +12,10 @@ namespace {
 
 constexpr std::size_t kGifHeader = 13;
 
-std::size_t gif_number(ImageBytes file, std::size_t at) { return little_endian(file, at, 2); }
+std::size_t gif_number(EncodedImage file, std::size_t at) { return little_endian(file, at, 2); }
 
 /// The bytes of blocks (a length, so many bytes, ..., 0) from `at`, which is left behind them.
-std::vector<std::uint8_t> gif_blocks(ImageBytes file, std::size_t& at) {
+std::vector<std::uint8_t> gif_blocks(EncodedImage file, std::size_t& at) {
   std::vector<std::uint8_t> bytes;
   for (std::size_t size = 0; (size = little_endian(file, at++, 1)) != 0; at += size) {
     for (const std::byte byte : part_of(file, at, size)) {
@@ -94,7 +94,7 @@ std::vector<std::size_t> gif_rows(std::size_t h, bool interlaced) {
 }
 
 struct GifPalette {
-  ImageBytes colours;  // empty: the numbers are grey levels
+  EncodedImage colours;  // empty: the numbers are grey levels
   void paint(std::size_t number, std::uint8_t* to) const {
     for (std::size_t c = 0; c < 3; ++c) {
       const std::size_t at = 3 * number + c;
@@ -106,7 +106,8 @@ struct GifPalette {
 };
 
 /// The palette that `flags` tell of, behind which `at` is left.
-void read_gif_palette(ImageBytes file, std::uint32_t flags, std::size_t& at, GifPalette& palette) {
+void read_gif_palette(EncodedImage file, std::uint32_t flags, std::size_t& at,
+                      GifPalette& palette) {
   if ((flags & 0x80) == 0) return;
   palette.colours = part_of(file, at, std::size_t{6} << (flags & 7));
   at += palette.colours.size();
@@ -114,7 +115,7 @@ void read_gif_palette(ImageBytes file, std::uint32_t flags, std::size_t& at, Gif
 
 }  // namespace
 
-Image decode_gif(ImageBytes file) {
+Image decode_gif(EncodedImage file) {
   std::size_t at = kGifHeader, background = 0;
   GifPalette palette;
   read_gif_palette(file, little_endian(file, 10, 1), at, palette);

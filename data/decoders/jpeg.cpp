@@ -17,7 +17,7 @@ namespace {
 
 class JpegFile {
  public:
-  explicit JpegFile(ImageBytes file) : file_(file) {}
+  explicit JpegFile(EncodedImage file) : file_(file) {}
   ~JpegFile() { jpeg_destroy_decompress(&info_); }
   JpegFile(const JpegFile&) = delete;
   JpegFile& operator=(const JpegFile&) = delete;
@@ -36,7 +36,7 @@ class JpegFile {
   void choose_colours();
   void read_scans();
 
-  ImageBytes file_;
+  EncodedImage file_;
   jpeg_decompress_struct info_{};
   jpeg_error_mgr errors_{};
   std::jmp_buf failed_{};
@@ -147,6 +147,6 @@ Image JpegFile::decode() {
 
 }  // namespace
 
-Image decode_jpeg(ImageBytes file) { return JpegFile(file).decode(); }
+Image decode_jpeg(EncodedImage file) { return JpegFile(file).decode(); }
 
 }  // namespace msd

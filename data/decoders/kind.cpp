@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-std::string_view text_of(ImageBytes file, std::size_t at, std::size_t most) {
+std::string_view text_of(EncodedImage file, std::size_t at, std::size_t most) {
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   return text.substr(std::min(at, text.size()), most);
 }
@@ -99,7 +99,7 @@ std::string name_of_text(std::string_view text) {
 
 }  // namespace
 
-ImageKind image_kind(ImageBytes file) {
+ImageKind image_kind(EncodedImage file) {
   const std::string_view head = text_of(file, 0, 12);
   if (head.starts_with("\xff\xd8")) return ImageKind::jpeg;
   if (head.starts_with("\x89PNG\r\n\x1a\n")) return ImageKind::png;
@@ -113,7 +113,7 @@ ImageKind image_kind(ImageBytes file) {
   return looks_like_tga(file) ? ImageKind::tga : ImageKind::other;
 }
 
-std::string name_of_other(ImageBytes file) {
+std::string name_of_other(EncodedImage file) {
   if (file.empty()) return "an empty file";
   for (const Signature& other : kOthers) {
     if (text_of(file, other.at, other.bytes.size()) == other.bytes) return std::string(other.name);

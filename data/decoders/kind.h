@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "data/decoders/image_bytes.h"
+#include "data/decoders/encoded_image.h"
 
 namespace msd {
 
@@ -11,9 +11,9 @@ namespace msd {
 enum class ImageKind { jpeg, png, webp, bmp, gif, pnm, tga, other };
 
 /// By the file's first bytes, whatever its name.
-ImageKind image_kind(ImageBytes file);
+ImageKind image_kind(EncodedImage file);
 
 /// What a file is that is none of them, "an AVIF image" or the like; empty where it is not known.
-std::string name_of_other(ImageBytes file);
+std::string name_of_other(EncodedImage file);
 
 }  // namespace msd

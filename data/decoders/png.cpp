@@ -15,7 +15,7 @@ namespace {
 
 class PngFile {
  public:
-  explicit PngFile(ImageBytes file) : file_(file), left_(file) {}
+  explicit PngFile(EncodedImage file) : file_(file), left_(file) {}
   ~PngFile() { png_destroy_read_struct(&png_, &info_, nullptr); }
   PngFile(const PngFile&) = delete;
   PngFile& operator=(const PngFile&) = delete;
@@ -32,7 +32,7 @@ class PngFile {
     if (!succeeds(failed_, step)) refuse_image(why_.data());
   }
 
-  ImageBytes file_, left_;
+  EncodedImage file_, left_;
   std::jmp_buf failed_{};
   std::array<char, 200> why_{};
   png_structp png_ = nullptr;
@@ -90,7 +90,7 @@ Image PngFile::decode() {
 
 }  // namespace
 
-Image decode_png(ImageBytes file) {
+Image decode_png(EncodedImage file) {
   constexpr std::size_t kFirstChunk = 12;
   if (big_endian(file, kFirstChunk, 4) == 0x43674249) {  // CgBI
     refuse_image("a PNG as Apple's tools change it for the iPhone, CgBI; make a usual one of it");

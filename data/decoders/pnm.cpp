@@ -11,7 +11,7 @@ namespace {
 /// Reads the numbers of a header: decimal, between them spaces and comments to the line's end.
 class PnmHeader {
  public:
-  explicit PnmHeader(ImageBytes file)
+  explicit PnmHeader(EncodedImage file)
       : text_(reinterpret_cast<const char*>(file.data()), file.size()) {}
 
   std::int64_t number() {
@@ -45,7 +45,7 @@ class PnmHeader {
 
 }  // namespace
 
-Image decode_pnm(ImageBytes file) {
+Image decode_pnm(EncodedImage file) {
   const auto kind = std::to_integer<char>(file[1]);
   PnmHeader header(file);
   const std::int64_t w = header.number(), h = header.number();
@@ -55,10 +55,10 @@ Image decode_pnm(ImageBytes file) {
   const auto columns = static_cast<std::size_t>(w), rows = static_cast<std::size_t>(h);
   const std::size_t bytes = greatest > 255 ? 2 : 1, channels = kind == '6' ? 3 : 1;
   const std::size_t row_bytes = kind == '4' ? (columns + 7) / 8 : columns * channels * bytes;
-  const ImageBytes content = part_of(file, header.end(), rows * row_bytes);
+  const EncodedImage content = part_of(file, header.end(), rows * row_bytes);
   std::uint8_t* to = image.pixels.data();
   for (std::size_t y = 0; y < rows; ++y) {
-    const ImageBytes row = content.subspan(y * row_bytes, row_bytes);
+    const EncodedImage row = content.subspan(y * row_bytes, row_bytes);
     for (std::size_t i = 0; i < columns * channels; ++i) {
       std::int64_t value = 0;
       if (kind == '4') {  // 1 is black

@@ -25,7 +25,7 @@ namespace {
 /// for zeros, or leaves it out, and calls a file that was cut short an image; here that shows.
 class ByteSource {
  public:
-  explicit ByteSource(ImageBytes bytes) : bytes_(bytes) {}
+  explicit ByteSource(EncodedImage bytes) : bytes_(bytes) {}
 
   /// True once the decoder needed more than there is.
   bool overrun() const { return overrun_; }
@@ -50,7 +50,7 @@ class ByteSource {
     return static_cast<int>(got);
   }
 
-  ImageBytes bytes_;
+  EncodedImage bytes_;
   std::size_t at_ = 0;
   const char* window_ = nullptr;
   bool overrun_ = false;
@@ -59,7 +59,7 @@ class ByteSource {
 constexpr std::size_t kTgaHeader = 18;
 
 struct TgaHeader {
-  explicit TgaHeader(ImageBytes file)
+  explicit TgaHeader(EncodedImage file)
       : palette(little_endian(file, 1, 1)),
         kind(little_endian(file, 2, 1)),
         first_colour(little_endian(file, 3, 2)),
@@ -75,7 +75,7 @@ struct TgaHeader {
 
 }  // namespace
 
-bool looks_like_tga(ImageBytes file) {
+bool looks_like_tga(EncodedImage file) {
   if (file.size() < kTgaHeader) return false;
   const TgaHeader header(file);
   const std::uint32_t bits = header.bits, kind = header.kind & ~8U;  // 8: run lengths
@@ -91,7 +91,7 @@ bool looks_like_tga(ImageBytes file) {
           (kind == 3 && (bits == 8 || bits == 16)));
 }
 
-Image decode_tga(ImageBytes file) {
+Image decode_tga(EncodedImage file) {
   const TgaHeader header(file);
   if (header.first_colour != 0) refuse_image("a TGA whose palette does not begin with colour 0");
   // Two bytes for 128 pixels.

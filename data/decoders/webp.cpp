@@ -48,10 +48,10 @@ void decode_first_frame(const WebPData& file, Image& image) {
 
 }  // namespace
 
-Image decode_webp(ImageBytes file) {
+Image decode_webp(EncodedImage file) {
   constexpr std::size_t kRiff = 8;
   const std::size_t size = little_endian(file, 4, 4);
-  const ImageBytes whole = part_of(file, 0, kRiff + size);  // the library does not ask
+  const EncodedImage whole = part_of(file, 0, kRiff + size);  // the library does not ask
   const WebPData data{reinterpret_cast<const std::uint8_t*>(whole.data()), whole.size()};
   WebPDecoderConfig config;
   if (WebPInitDecoderConfig(&config) == 0) refuse_image("another version of libwebp");

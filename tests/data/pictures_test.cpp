@@ -138,10 +138,10 @@ TEST(Pictures, OfOtherKindsAreCalledByTheirNames) {
       {"RIFF\x24\0\0\0WAVEfmt "s, "a RIFF file"},
       {"Not found\n", "text"},
   };
-  for (const auto& [bytes, name] : kinds) {
-    EXPECT_TRUE(throws<FormatError>([&] { decode_image(std::as_bytes(std::span(bytes))); },
-                                    {"not a JPEG, PNG", "but "s + name}))
-        << name;
+  for (const auto& kind : kinds) {
+    EXPECT_TRUE(throws<FormatError>([&] { decode_image(std::as_bytes(std::span(kind.first))); },
+                                    {"not a JPEG, PNG", "but "s + kind.second}))
+        << kind.second;
   }
   const std::string unknown = "\x07\x01\x02\x03\x80\xff"s;
   EXPECT_TRUE(
