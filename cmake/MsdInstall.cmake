@@ -22,6 +22,6 @@ configure_package_config_file(cmake/msd-config.cmake.in msd-config.cmake
   INSTALL_DESTINATION ${package} NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(msd-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/msd-config.cmake ${PROJECT_BINARY_DIR}/msd-config-version.cmake
-              cmake/FindLibzip.cmake
+              cmake/FindLibzip.cmake cmake/FindWebP.cmake
         DESTINATION ${package})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

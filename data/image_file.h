@@ -16,9 +16,14 @@ struct Image {
   std::vector<std::uint8_t> pixels;
 };
 
-/// Decodes a JPEG, PNG, BMP or binary PPM/PGM file of any size up to 100 megapixels; greyscale is
-/// expanded to colour, transparency is dropped. Throws IoError where the file cannot be read and
-/// FormatError where it is no such image or is cut short.
+/// The formats of image files, for messages.
+inline constexpr std::string_view kImageFormats = "JPEG, PNG, WebP, BMP, GIF, PNM or TGA";
+
+/// Decodes an image file of one of kImageFormats, told by its bytes, of up to 100 megapixels: the
+/// pixels as stored, with greyscale and palettes expanded to colour, CMYK converted, transparency
+/// dropped (the colours below it show), 16 bits cut to 8. Of several pictures it is the first. As
+/// Pillow's convert("RGB"), it ignores gamma, profiles and EXIF's orientation. Throws IoError where
+/// the file cannot be read and FormatError where it is no such image, damaged or cut short.
 Image decode_image_file(const std::string& path);
 /// The same of a file's bytes, without its name in the errors.
 Image decode_image(std::span<const std::byte> content);
@@ -39,7 +44,8 @@ Image center_crop(const Image& image, std::int64_t h, std::int64_t w);
 Image fit_to(const Image& image, std::int64_t h, std::int64_t w, std::int64_t short_side = 0);
 
 /// The endings of image files, for messages.
-inline constexpr std::string_view kImageEndings = "jpg, jpeg, png, bmp, ppm or pgm";
+inline constexpr std::string_view kImageEndings =
+    "jpg, jpeg, png, webp, bmp, gif, ppm, pgm, pbm, pnm, tga, jfif";
 
 /// Paths (`folder`/name) of the files in `folder`, not its subfolders, that end in one of
 /// kImageEndings in either case, in byte order. Hidden files (.name) are left out; links are

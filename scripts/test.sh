@@ -141,9 +141,15 @@ find_fuzzing_compiler() {
 # fuzz_one TARGET SECONDS: from the files in tests/fuzz/corpus and what earlier runs added to them.
 # An allocation that a file of 4 KB cannot justify counts as a crash.
 fuzz_one() {
-  local target=$1 log=build-fuzz/$1.log more=(-max_len=4096 -malloc_limit_mb=64)
-  # Images may have 8256 pixels a byte; a record of CIFAR is 3073 bytes.
-  [ "$target" != image ] || more=(-max_len=1024 -malloc_limit_mb=64)
+  local target=$1 log=build-fuzz/$1.log seeds=("tests/fuzz/corpus/$1") more=(-max_len=4096 -malloc_limit_mb=64)
+  # Images may have 32768 pixels a byte, a progressive JPEG's take 6 bytes each.
+  case $target in
+    image | jpeg | png | webp)
+      more=(-max_len=1024 -malloc_limit_mb=256)
+      seeds+=(tests/data/pictures)
+      ;;
+  esac
+  # A record of CIFAR is 3073 bytes.
   [ "$target" != cifar ] || more=(-max_len=7000 -malloc_limit_mb=64)
   # The same inputs each time in a short run, for whoever asks why it failed.
   [ "$2" -ge 60 ] || more+=(-seed=1)
@@ -151,7 +157,7 @@ fuzz_one() {
   if UBSAN_OPTIONS=print_stacktrace=1 "build-fuzz/bin/fuzz_$target" -max_total_time="$2" \
     -timeout=10 -rss_limit_mb=2048 "${more[@]}" -print_final_stats=1 \
     -artifact_prefix="build-fuzz/findings/$target-" \
-    "build-fuzz/corpus/$target" "tests/fuzz/corpus/$target" >"$log" 2>&1; then
+    "build-fuzz/corpus/$target" "${seeds[@]}" >"$log" 2>&1; then
     say "   $target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs"
     return
   fi

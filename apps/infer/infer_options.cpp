@@ -22,7 +22,7 @@ void exclude(CommandLine& line, const std::string& name, const Names& others) {
 }  // namespace
 
 void InferOptions::add_inputs(CommandLine& line) {
-  line.option("images", inputs, "Image files (JPEG, PNG, BMP, PPM, PGM), or folders of them")
+  line.option("images", inputs, message("Image files (", kImageFormats, "), or folders of them"))
       .group("Input");
   data.add_to(line, /*for_training=*/false);
   for (const char* name : {"--dataset", "--data", "--split"}) {

@@ -76,9 +76,9 @@ TEST(DecodeImageFile, NamesTheFileItCannotRead) {
     const std::string path = folder.write("bad.png", bytes);
     EXPECT_TRUE(throws<FormatError>([&] { decode_image_file(path); }, {path, part}));
   };
-  refuse({}, "not a JPEG, PNG, BMP, PPM or PGM image");
+  refuse({}, "not a JPEG, PNG, WebP, BMP, GIF, PNM or TGA image, but an empty file");
   refuse({'h', 'e', 'l', 'l', 'o', '\n'}, "not a JPEG");
-  refuse({'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0, 0, 0}, "not a JPEG");
+  refuse({'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0, 0, 0}, "cut short");
   const Image image = noise(5, 7);
   Bytes bytes = png(5, 7, 3, image.pixels);
   bytes.resize(bytes.size() / 2);
@@ -100,20 +100,14 @@ TEST(DecodeImageFile, ReadsJpeg) {
 
 // The decoder itself fills up what is missing of a JPEG, a BMP or a PPM and says nothing.
 TEST(DecodeImageFile, RefusesAFileCutShortAnywhere) {
-  const TempFolder folder;
   const Image image = noise(5, 8);
   for (const Bytes& whole : {jpeg(), png(5, 8, 3, image.pixels), bmp(image), ppm(image)}) {
-    EXPECT_NO_THROW(decode_image_file(folder.write("a.img", whole)));
+    EXPECT_NO_THROW(decode_image(std::as_bytes(std::span(whole))));
     for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
-      const std::string path = folder.write("a.img", std::span(whole).first(bytes));
-      EXPECT_THROW(decode_image_file(path), FormatError) << bytes << " of " << whole.size();
+      const std::span part = std::span(whole).first(bytes);
+      EXPECT_THROW(decode_image(std::as_bytes(part)), FormatError)
+          << bytes << " of " << whole.size();
     }
-  }
-  // One where what is missing is as long as stb's window of 128 bytes.
-  const Bytes wide = ppm(noise(1, 128));
-  for (const std::size_t bytes : {200, 255, 256, 257}) {
-    const std::string path = folder.write("a.ppm", std::span(wide).first(bytes));
-    EXPECT_TRUE(throws<FormatError>([&] { decode_image_file(path); }, {path, "cut short"}));
   }
 }
 
@@ -146,22 +140,21 @@ TEST(DecodeImageFile, RefusesWhatItsBytesCannotHold) {
   };
   const auto text = [](const std::string& header) { return Bytes(header.begin(), header.end()); };
   refuse(text("P6 9000 9000 255\n..."), "cannot hold 9000x9000");
-  refuse(text("P6 2 1 65535\n............"), "8 bits");
-  refuse(text("P5 2 1 256\n............"), "8 bits");
   refuse(text("P5 11111111111111 1 255\n"), "too large");
   Bytes tables = jpeg();
   const Bytes marker = {0xff, 0xc4};
   const auto found = std::search(tables.begin(), tables.end(), marker.begin(), marker.end());
   std::fill_n(found + 5, 2, std::uint8_t{255});  // codes of 1 and of 2 bits
-  refuse(tables, "more than 256 codes");
+  refuse(tables, "Bogus Huffman table");
 }
 
-// Each kind of table at a number that no scan names, as if it were missing.
+// Each kind of table at a number that no scan names, as if it were missing. For a Huffman table the
+// decoder takes the standard's (as frames of Motion JPEG want), to which these data do not belong.
 TEST(DecodeImageFile, RefusesAScanInFrontOfItsTables) {
   const TempFolder folder;
   std::size_t tried = 0;
   for (const auto& [marker, name] :
-       {std::pair<std::uint8_t, const char*>{0xc4, "Huffman"}, {0xdb, "quantization"}}) {
+       {std::pair<std::uint8_t, const char*>{0xc4, "Corrupt JPEG data"}, {0xdb, "Quantization"}}) {
     Bytes bytes = jpeg();
     for (std::size_t at = 2; bytes[at + 1] != 0xda;
          at += 2u + bytes[at + 2] * 256u + bytes[at + 3]) {
@@ -176,13 +169,12 @@ TEST(DecodeImageFile, RefusesAScanInFrontOfItsTables) {
   EXPECT_EQ(tried, 5u);
 }
 
-TEST(DecodeImageFile, ReadsFilesOfEverySizeAroundTheWindow) {
-  const TempFolder folder;
+TEST(DecodeImageFile, ReadsEveryWidth) {
   for (std::int64_t w = 30; w < 100; ++w) {
     const Image image = noise(1, w);
-    expect_same(decode_image_file(folder.write("a.ppm", ppm(image))), image);
-    expect_same(decode_image_file(folder.write("a.bmp", bmp(image))), image);
-    expect_same(decode_image_file(folder.write("a.png", png(1, w, 3, image.pixels))), image);
+    for (const Bytes& bytes : {ppm(image), bmp(image), png(1, w, 3, image.pixels)}) {
+      expect_same(decode_image(std::as_bytes(std::span(bytes))), image);
+    }
   }
 }
 
@@ -269,15 +261,15 @@ TEST(FitTo, ResizesTheShortSideAndCrops) {
 
 TEST(ListImageFiles, IsInByteOrderAndLeavesOutTheRest) {
   const TempFolder folder;
-  for (const char* name :
-       {"b.PNG", "a.jpg", "B.jpeg", "a10.bmp", "a2.ppm", "c.Pgm", "\xc3\xa4.JPEG", "notes.txt",
-        "png", "c.png.gz", "c.gif", ".png", ".hidden.jpg"}) {
+  for (const char* name : {"b.PNG", "a.jpg", "B.jpeg", "a10.bmp", "a2.ppm", "c.Pgm",
+                           "\xc3\xa4.JPEG", "d.WebP", "e.gif", "notes.txt", "png", "c.png.gz",
+                           "c.tif", "c.", "c.jpg, jpeg", ".png", ".hidden.jpg"}) {
     folder.write(name, Bytes{1});
   }
   folder.write("sub.png/inner.png", Bytes{1});
   std::vector<std::string> expected;
-  for (const char* name :
-       {"B.jpeg", "a.jpg", "a10.bmp", "a2.ppm", "b.PNG", "c.Pgm", "\xc3\xa4.JPEG"}) {
+  for (const char* name : {"B.jpeg", "a.jpg", "a10.bmp", "a2.ppm", "b.PNG", "c.Pgm", "d.WebP",
+                           "e.gif", "\xc3\xa4.JPEG"}) {
     expected.push_back(folder.path(name));
   }
   EXPECT_EQ(list_image_files(folder.path().string()), expected);

@@ -17,9 +17,16 @@ struct Target {
   const char* name;
   void (*read)(Bytes);
 };
-constexpr Target kTargets[] = {
-    {"cifar", cifar},           {"config", config}, {"image", image},  {"safetensors", safetensors},
-    {"thresholds", thresholds}, {"torch", torch},   {"torch7", torch7}};
+constexpr Target kTargets[] = {{"cifar", cifar},
+                               {"config", config},
+                               {"image", image},
+                               {"jpeg", jpeg},
+                               {"png", png},
+                               {"safetensors", safetensors},
+                               {"thresholds", thresholds},
+                               {"torch", torch},
+                               {"torch7", torch7},
+                               {"webp", webp}};
 
 class Corpus : public testing::TestWithParam<Target> {};
 

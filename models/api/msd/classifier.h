@@ -81,7 +81,7 @@ class Classifier {
   /// makes no sense for this network. At most 100 megapixels, also once resized.
   Answer classify(std::span<const std::uint8_t> rgb, std::int64_t height, std::int64_t width,
                   const ExitRule& rule = LastExit{});
-  /// A JPEG, PNG, BMP, PPM or PGM file. Throws IoError and FormatError naming it, too.
+  /// A JPEG, PNG, WebP, BMP, GIF, PNM or TGA file. Throws IoError and FormatError naming it, too.
   Answer classify_file(const std::string& path, const ExitRule& rule = LastExit{});
 
   /// Does now what the first image under such a rule would otherwise wait for: a plan for a
