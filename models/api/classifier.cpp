@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "data/image_file.h"
+#include "data/image_resize.h"
 #include "kernels/check.h"
 #include "models/exits/exit_decision.h"
 #include "models/exits/thresholds_file.h"

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "data/image_file.h"
+#include "data/image_resize.h"
 #include "kernels/cpu/device/thread_pool.h"
 #include "kernels/error.h"
 #include "tests/support/errors.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "data/image_file.h"
+#include "data/image_resize.h"
 #include "kernels/check.h"
 #include "tests/fuzz/targets.h"
 

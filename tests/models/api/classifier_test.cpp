@@ -7,6 +7,7 @@
 #include <limits>
 #include <thread>
 
+#include "data/image_resize.h"
 #include "tests/models/api/classifier_fixture.h"
 #include "tests/support/errors.h"
 
