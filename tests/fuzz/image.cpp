@@ -7,5 +7,5 @@
 void msd::fuzz::image(Bytes file) {
   const Image image = decode_image(file);
   MSD_CHECK(static_cast<std::int64_t>(image.pixels.size()) == image.h * image.w * 3, "its size");
-  if (image.h * image.w <= 4096) fit_to(image, 7, 5);
+  if (image.h * image.w <= 4096) fit_to(image, {7, 5});
 }
