@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "data/image_file.h"
+#include "data/image_resize.h"
 #include "kernels/check.h"
 #include "kernels/cpu/device/thread_pool.h"
 
@@ -19,8 +20,6 @@ namespace msd {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::int64_t kMostImageSize = 10'000;  // resize_to()'s 100 megapixels
 
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
@@ -148,13 +147,11 @@ Image decode(const std::string& path) {
   }
 }
 
-Image fit(const std::string& path, const Image& image, std::int64_t h, std::int64_t w) {
+Image fit_file(const std::string& path, const Image& image, const ImageFit& fit) {
   try {
-    return fit_to(image, h, w);
-  } catch (const ShapeError&) {  // its shorter side enlarged, the image outgrows resize_to()
-    throw FormatError(message("folder: ", path, " has ", image.w, "x", image.h,
-                              " pixels, too thin to be brought to ", w, "x", h,
-                              "; crop or remove the file"));
+    return fit_to(image, fit);
+  } catch (const ShapeError& error) {
+    throw FormatError(message("folder: ", path, ": ", error.what(), "; crop or remove the file"));
   }
 }
 
@@ -169,9 +166,9 @@ void allocate(ImageSet& set, std::int64_t count) {
   }
 }
 
-/// The images of `part`, each brought to h x w or, where `resize` is false, of that size already.
+/// The images of `part`, each brought to h x w by the fit or, without one, of that size already.
 ImageSet read_part(const fs::path& part, const std::vector<std::string>& classes, std::int64_t h,
-                   std::int64_t w, bool resize, cpu::ThreadPool* pool) {
+                   std::int64_t w, const std::optional<ImageFit>& fit, cpu::ThreadPool* pool) {
   Listing listing = list_part(part, classes);
   ImageSet set;
   set.h = h;
@@ -181,7 +178,7 @@ ImageSet read_part(const fs::path& part, const std::vector<std::string>& classes
   for_each_index(pool, count, [&](std::int64_t i) {
     const std::string& path = listing.paths[static_cast<std::size_t>(i)];
     Image image = decode(path);
-    if (resize) image = fit(path, image, h, w);
+    if (fit) image = fit_file(path, image, *fit);
     if (image.h != h || image.w != w) {
       throw FormatError(message(
           "folder: ", path, " has ", image.w, "x", image.h, " pixels, not ", w, "x", h,
@@ -199,12 +196,9 @@ ImageSet read_part(const fs::path& part, const std::vector<std::string>& classes
 
 }  // namespace
 
-Dataset load_image_folder(const std::string& folder, std::int64_t image_size,
+Dataset load_image_folder(const std::string& folder, const std::optional<ImageFit>& fit,
                           cpu::ThreadPool* pool) {
-  if (image_size < 0 || image_size > kMostImageSize) {
-    throw ConfigError(
-        message("folder: --image-size is ", image_size, "; use 1 to ", kMostImageSize));
-  }
+  if (fit) require_possible(*fit);
   const fs::path root(folder), train = root / "train";
   if (!is_folder(root)) throw IoError(message("folder: no folder ", folder));
   if (!is_folder(train)) {
@@ -224,14 +218,14 @@ Dataset load_image_folder(const std::string& folder, std::int64_t image_size,
   for (const std::string& name : data.class_names) require_utf8(train / name);
   require_same_classes(data.class_names, train, test);
 
-  std::int64_t h = image_size, w = image_size;
-  if (image_size == 0) {
+  std::int64_t h = fit ? fit->crop : 0, w = h;
+  if (!fit) {
     const Image first = decode(list_part(train, {data.class_names.front()}).paths.front());
     h = first.h;
     w = first.w;
   }
-  data.train = read_part(train, data.class_names, h, w, image_size != 0, pool);
-  data.test = read_part(test, data.class_names, h, w, image_size != 0, pool);
+  data.train = read_part(train, data.class_names, h, w, fit, pool);
+  data.test = read_part(test, data.class_names, h, w, fit, pool);
   set_channel_statistics(data);
   data.fingerprint = fingerprint(data.train, data.test);
   return data;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "data/dataset.h"
+#include "engine/image_fit.h"
 
 namespace msd {
 
@@ -20,17 +21,17 @@ class ThreadPool;
 /// are hidden files and folders (.name), files that are no images by their ending, files beside the
 /// class folders and folders inside them.
 ///
-/// image_size in [1, 10000] brings every image to image_size x image_size with fit_to(); 0 keeps
-/// them as they are, which must then be one size. mean and std are those of the training images.
+/// Every image of both parts is brought to one size with fit_to(); without a `fit` they are kept as
+/// they are, which must then be one size. mean and std are those of the training images.
 /// The result does not depend on the threads of `pool`, which share the decoding; it may be null.
 ///
 /// Memory: the bytes and names of the images, the paths of one part, and one decoded file a thread.
 /// Throws IoError where a folder or file is missing or cannot be read, FormatError where one is not
 /// what it should be (no classes, a class without images, classes that differ between the parts, a
-/// file that cannot be decoded, sizes that differ), ConfigError for another image_size and
+/// file that cannot be decoded, sizes that differ), ConfigError for a fit that cannot be and
 /// OutOfMemory where the images do not fit. Of
 /// several bad files it names the first.
-Dataset load_image_folder(const std::string& folder, std::int64_t image_size,
+Dataset load_image_folder(const std::string& folder, const std::optional<ImageFit>& fit = {},
                           cpu::ThreadPool* pool = nullptr);
 
 }  // namespace msd

@@ -43,10 +43,12 @@ void InferOptions::add_inputs(CommandLine& line) {
       .needs(line.find("--tensors"))
       .group("Input");
   line.find("--tensors").needs(line.find("--logits"));
+  preprocessing.add_to(line, /*with_class_names=*/true);
   const Names of_dataset = {"--dataset", "--data", "--split", "--part"};
   exclude(line, "images", of_dataset);
   exclude(line, "--tensors", of_dataset);
   exclude(line, "--tensors", {"images", "--limit"});
+  exclude(line, "--tensors", PreprocessingOptions::names());
 }
 
 void InferOptions::add_rules(CommandLine& line) {
@@ -107,6 +109,7 @@ void InferOptions::add_to(CommandLine& line) {
 }
 
 void InferOptions::check_usage() const {
+  preprocessing.check_usage();
   if (given("--thresholds") && !given("--budget") && !given("--p")) {
     throw UsageError("--thresholds needs --budget or --p, which is required");
   }

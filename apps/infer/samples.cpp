@@ -4,21 +4,26 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "data/image_resize.h"
 #include "kernels/check.h"
-#include "models/inference/image_session.h"
 
 namespace msd {
 namespace {
 
 class FileSamples : public Samples {
  public:
-  FileSamples(std::vector<std::string> paths, const MsdnetConfig& config)
-      : paths_(std::move(paths)), size_(config.image_size), short_side_(resized_side(config)) {}
+  FileSamples(std::vector<std::string> paths, const ImageFit& fit)
+      : paths_(std::move(paths)), fit_(fit) {}
 
   std::int64_t size() const override { return static_cast<std::int64_t>(paths_.size()); }
   nlohmann::ordered_json name(std::int64_t i) const override { return path(i); }
   const std::uint8_t* pixels(std::int64_t i, Image& scratch) const override {
-    scratch = fit_to(decode_image_file(path(i)), size_, size_, short_side_);
+    scratch = decode_image_file(path(i));
+    try {
+      scratch = fit_to(scratch, fit_);
+    } catch (const ShapeError& error) {
+      throw FormatError(path(i) + ": " + error.what());
+    }
     return scratch.pixels.data();
   }
   std::optional<std::int32_t> label(std::int64_t) const override { return std::nullopt; }
@@ -27,7 +32,7 @@ class FileSamples : public Samples {
   const std::string& path(std::int64_t i) const { return paths_[static_cast<std::size_t>(i)]; }
 
   std::vector<std::string> paths_;
-  std::int64_t size_, short_side_;
+  ImageFit fit_;
 };
 
 class DatasetSamples : public Samples {
@@ -61,7 +66,7 @@ void keep_first(std::vector<T>& values, std::int64_t limit) {
 }  // namespace
 
 std::unique_ptr<Samples> file_samples(const std::vector<std::string>& inputs, std::int64_t limit,
-                                      const MsdnetConfig& config) {
+                                      const ImageFit& fit) {
   std::vector<std::string> paths;
   for (const std::string& input : inputs) {
     std::error_code error;
@@ -78,7 +83,7 @@ std::unique_ptr<Samples> file_samples(const std::vector<std::string>& inputs, st
     paths.insert(paths.end(), found.begin(), found.end());
   }
   keep_first(paths, limit);
-  return std::make_unique<FileSamples>(std::move(paths), config);
+  return std::make_unique<FileSamples>(std::move(paths), fit);
 }
 
 std::unique_ptr<Samples> dataset_samples(ImageSelection images, std::int64_t limit) {

@@ -10,6 +10,7 @@
 
 #include "apps/common/model_file.h"
 #include "data/image_file.h"
+#include "engine/image_fit.h"
 
 namespace msd {
 
@@ -25,11 +26,10 @@ class Samples {
   virtual std::optional<std::int32_t> label(std::int64_t i) const = 0;
 };
 
-/// Image files, and those in folders, the first `limit` (0: all). An image is resized so that its
-/// shorter side fills the input (ImageNet's networks: 8/7 of it, 256 for 224), then cropped in the
-/// middle. Throws IoError, or ConfigError where there is no image.
+/// Image files, and those in folders, the first `limit` (0: all), each brought to the input with
+/// fit_to(). Throws IoError, or ConfigError where there is no image.
 std::unique_ptr<Samples> file_samples(const std::vector<std::string>& inputs, std::int64_t limit,
-                                      const MsdnetConfig& config);
+                                      const ImageFit& fit);
 
 /// The first `limit` (0: all) images of a selection, which it borrows the set of.
 std::unique_ptr<Samples> dataset_samples(ImageSelection images, std::int64_t limit);

@@ -60,12 +60,11 @@ class FolderTest : public testing::Test {
 TEST_F(FolderTest, TrainsEvaluatesAndInfers) {
   ASSERT_TRUE(succeeds(run_program("msd-train", training("run"))));
   const Checkpoint checkpoint = read_checkpoint(latest("run"));
-  const Dataset data = load_image_folder(path("images"), 0);
+  const Dataset data = load_image_folder(path("images"));
   ASSERT_TRUE(checkpoint.data && checkpoint.config);
   EXPECT_EQ(checkpoint.data->dataset, "folder");
   EXPECT_EQ(checkpoint.data->class_names, (Arguments{"cat", "dog", "owl"}));
-  EXPECT_EQ(checkpoint.data->mean, data.mean);
-  EXPECT_EQ(checkpoint.data->std, data.std);
+  EXPECT_EQ(checkpoint.data->preprocessing, (Preprocessing{{32, 32}, data.mean, data.std}));
   EXPECT_EQ(checkpoint.config->classes, 3);  // the preset has 10
 
   const ProgramResult evaluated = eval("run");
@@ -94,7 +93,8 @@ TEST_F(FolderTest, MeanAndStdAreTheCheckpoints) {
       write_image(fs::path("dark/train") / image_class / file, Image{32, 32, Bytes(3072, 3)});
     }
   }
-  ASSERT_NE(load_image_folder(path("dark"), 0).mean, read_checkpoint(latest("run")).data->mean);
+  ASSERT_NE(load_image_folder(path("dark")).mean,
+            read_checkpoint(latest("run")).data->preprocessing.mean);
   const auto rows = [&](const std::string& data) {
     const ProgramResult result =
         run_program("msd-infer", {"--weights", latest("run"), "--data", path(data), "--part",
@@ -123,9 +123,10 @@ TEST_F(FolderTest, ImageSizeIsRemembered) {
   ASSERT_TRUE(succeeds(run_program("msd-train", training("run", resized))));
   const Checkpoint checkpoint = read_checkpoint(latest("run"));
   EXPECT_EQ(checkpoint.config->image_size, 24);
-  EXPECT_EQ(checkpoint.training->at("data").at("image_size"), 24);
+  EXPECT_EQ(checkpoint.data->preprocessing.fit, (ImageFit{24, 24, Interpolation::bilinear}));
+  EXPECT_EQ(checkpoint.training->at("data").at("fit").at("crop"), 24);
   EXPECT_EQ(checkpoint.training->at("data_fingerprint"),
-            load_image_folder(path("images"), 24).fingerprint);
+            load_image_folder(path("images"), ImageFit{24, 24}).fingerprint);
 
   const ProgramResult evaluated = eval("run", {"--part", "train"});
   ASSERT_TRUE(succeeds(evaluated));

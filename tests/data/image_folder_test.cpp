@@ -5,9 +5,11 @@
 
 #include <cmath>
 #include <filesystem>
+#include <optional>
 #include <span>
 
 #include "data/image_file.h"
+#include "data/image_resize.h"
 #include "kernels/cpu/device/thread_pool.h"
 #include "kernels/error.h"
 #include "tests/support/errors.h"
@@ -46,8 +48,8 @@ class ImageFolder : public testing::Test {
     folder_.write(name, ppm(noise(4, 6, seed)));
   }
   void remove(const std::string& name) const { fs::remove_all(folder_.path(name)); }
-  Dataset load(std::int64_t image_size = 0) const {
-    return load_image_folder(folder_.path().string(), image_size);
+  Dataset load(const std::optional<ImageFit>& fit = {}) const {
+    return load_image_folder(folder_.path().string(), fit);
   }
   template <typename E>
   void refuses(std::initializer_list<std::string_view> parts) const {
@@ -148,11 +150,12 @@ TEST_F(ImageFolder, BringsImagesToOneSize) {
   const Image wide = noise(5, 9), small = noise(2, 2);
   folder_.write("train/Dog/x.ppm", ppm(wide));
   folder_.write("test/Dog/1.ppm", ppm(small));
-  const Dataset data = load(3);
+  const ImageFit fit = {4, 3, Interpolation::bicubic};
+  const Dataset data = load(fit);
   std::vector<Image> train = {wide, noise(4, 6, 2), noise(4, 6, 3), noise(4, 6, 1)};
   std::vector<Image> test = {small, noise(4, 6, 7), noise(4, 6, 6)};
   for (std::vector<Image>* images : {&train, &test}) {
-    for (Image& image : *images) image = fit_to(image, 3, 3);
+    for (Image& image : *images) image = fit_to(image, fit);
   }
   expect_images(data.train, train);
   expect_images(data.test, test);
@@ -167,10 +170,13 @@ TEST_F(ImageFolder, WithoutASizeImagesMustAgree) {
 
 TEST_F(ImageFolder, RefusesSizesThatCannotBe) {
   const std::string thin = folder_.write("train/cat/c.ppm", ppm(noise(1, 20'000)));
-  EXPECT_TRUE(throws<FormatError>([&] { load(100); }, {thin, "20000x1", "too thin", "100x100"}));
-  for (const std::int64_t size : {-1, 10'001}) {
-    EXPECT_TRUE(
-        throws<ConfigError>([&] { load(size); }, {"--image-size is " + std::to_string(size)}));
+  EXPECT_TRUE(throws<FormatError>(
+      [&] {
+        load(ImageFit{100, 100});
+      },
+      {thin, "20000x1", "too thin"}));
+  for (const std::int64_t size : {-1, 0, 10'001}) {
+    EXPECT_TRUE(throws<ConfigError>([&] { load(ImageFit{size, size}); }, {std::to_string(size)}));
   }
 }
 
@@ -179,10 +185,11 @@ TEST_F(ImageFolder, ThreadsDoNotMatter) {
     const auto side = static_cast<std::int64_t>(i % 7 + 3);
     folder_.write("train/cat/n" + std::to_string(i) + ".ppm", ppm(noise(side, side + 1, i)));
   }
-  const Dataset alone = load(5);
+  const ImageFit fit = {5, 5};
+  const Dataset alone = load(fit);
   for (const int threads : {1, 2, 5}) {
     cpu::ThreadPool pool(threads);
-    const Dataset data = load_image_folder(folder_.path().string(), 5, &pool);
+    const Dataset data = load_image_folder(folder_.path().string(), fit, &pool);
     EXPECT_EQ(data.fingerprint, alone.fingerprint) << threads;
     EXPECT_EQ(data.mean, alone.mean);
     EXPECT_EQ(data.std, alone.std);
@@ -202,8 +209,11 @@ TEST_F(ImageFolder, NamesTheFirstBadFileWhateverTheThreads) {
     cut_bmp("train/cat/c2.bmp", second_is_quick ? 1 : 5000);
     for (const int threads : {1, 2, 5}) {
       cpu::ThreadPool pool(threads);
-      EXPECT_TRUE(throws<FormatError>([&] { load_image_folder(folder_.path().string(), 5, &pool); },
-                                      {first}));
+      EXPECT_TRUE(throws<FormatError>(
+          [&] {
+            load_image_folder(folder_.path().string(), ImageFit{5, 5}, &pool);
+          },
+          {first}));
     }
   }
 }
@@ -238,9 +248,9 @@ TEST_F(ImageFolder, NamesFilesThatAreNoImages) {
 }
 
 TEST_F(ImageFolder, NamesFoldersThatAreMissing) {
-  EXPECT_TRUE(throws<IoError>([&] { load_image_folder(folder_.path("none"), 0); },
+  EXPECT_TRUE(throws<IoError>([&] { load_image_folder(folder_.path("none")); },
                               {"no folder " + folder_.path("none")}));
-  EXPECT_TRUE(throws<IoError>([&] { load_image_folder(folder_.path("train"), 0); },
+  EXPECT_TRUE(throws<IoError>([&] { load_image_folder(folder_.path("train")); },
                               {folder_.path("train"), "no folder train"}));
   remove("test");
   refuses<IoError>({folder_.path().string(), "neither test nor val", folder_.path("test/CLASS")});
