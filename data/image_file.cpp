@@ -6,11 +6,9 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdlib>
-#include <filesystem>
 #include <limits>
 #include <memory>
 #include <span>
-#include <system_error>
 
 #include "data/image_check.h"
 #include "engine/files/file.h"
@@ -35,8 +33,6 @@
 
 namespace msd {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::int64_t kMostPixels = 100'000'000;
 
@@ -107,17 +103,6 @@ std::vector<Taps> make_taps(std::int64_t old_size, std::int64_t new_size) {
 std::int64_t most_pixels_per_byte(std::span<const std::byte> file) {
   if (file[0] == std::byte{0x89}) return 1032 * 8;
   return file[0] == std::byte{0xff} ? 64 * 8 : 8;
-}
-
-bool has_image_ending(const fs::path& path) {
-  const std::string name = path.filename().string();
-  std::string ending = path.extension().string();
-  for (char& letter : ending) {
-    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
-  }
-  constexpr std::array<std::string_view, 6> kKnown = {".jpg", ".jpeg", ".png",
-                                                      ".bmp", ".ppm",  ".pgm"};
-  return !name.starts_with('.') && std::find(kKnown.begin(), kKnown.end(), ending) != kKnown.end();
 }
 
 }  // namespace
@@ -222,24 +207,6 @@ Image fit_to(const Image& image, std::int64_t h, std::int64_t w, std::int64_t sh
   const auto new_h = std::max<std::int64_t>(1, std::llround(old_h * scale));
   const auto new_w = std::max<std::int64_t>(1, std::llround(old_w * scale));
   return center_crop(resize_to(image, new_h, new_w), h, w);
-}
-
-std::vector<std::string> list_image_files(const std::string& folder) {
-  std::vector<std::string> paths;
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    if (!has_image_ending(at->path())) continue;
-    std::error_code ignored;
-    const fs::file_type type = at->status(ignored).type();  // of what a link points to
-    // A link to nothing is listed, so that whoever opens it says what is missing.
-    if (type == fs::file_type::regular || type == fs::file_type::not_found ||
-        type == fs::file_type::none) {
-      paths.push_back(at->path().string());
-    }
-  }
-  if (error) throw IoError(message("cannot list ", folder, ": ", error.message()));
-  std::sort(paths.begin(), paths.end());  // char_traits<char> compares unsigned bytes
-  return paths;
 }
 
 }  // namespace msd

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace msd {
@@ -37,13 +36,5 @@ Image center_crop(const Image& image, std::int64_t h, std::int64_t w);
 /// is kept, then the h x w in the middle. short_side 0: as small as covers h x w.
 /// ImageNet's test images are fit_to(image, 224, 224, 256).
 Image fit_to(const Image& image, std::int64_t h, std::int64_t w, std::int64_t short_side = 0);
-
-/// The endings of image files, for messages.
-inline constexpr std::string_view kImageEndings = "jpg, jpeg, png, bmp, ppm or pgm";
-
-/// Paths (`folder`/name) of the files in `folder`, not its subfolders, that end in one of
-/// kImageEndings in either case, in byte order. Hidden files (.name) are left out; links are
-/// followed, and those that lead nowhere listed. Throws IoError.
-std::vector<std::string> list_image_files(const std::string& folder);
 
 }  // namespace msd

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "data/image_file.h"
+#include "data/image_listing.h"
 #include "kernels/check.h"
 #include "kernels/cpu/device/thread_pool.h"
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "data/image_listing.h"
 #include "kernels/check.h"
 #include "models/inference/image_session.h"
 

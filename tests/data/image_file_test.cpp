@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <span>
 
 #include "kernels/error.h"
@@ -265,37 +264,6 @@ TEST(FitTo, ResizesTheShortSideAndCrops) {
     EXPECT_EQ(out.w, 32);
   }
   EXPECT_THROW(fit_to(image, 14, 14, 13), ShapeError);
-}
-
-TEST(ListImageFiles, IsInByteOrderAndLeavesOutTheRest) {
-  const TempFolder folder;
-  for (const char* name :
-       {"b.PNG", "a.jpg", "B.jpeg", "a10.bmp", "a2.ppm", "c.Pgm", "\xc3\xa4.JPEG", "notes.txt",
-        "png", "c.png.gz", "c.gif", ".png", ".hidden.jpg"}) {
-    folder.write(name, Bytes{1});
-  }
-  folder.write("sub.png/inner.png", Bytes{1});
-  std::vector<std::string> expected;
-  for (const char* name :
-       {"B.jpeg", "a.jpg", "a10.bmp", "a2.ppm", "b.PNG", "c.Pgm", "\xc3\xa4.JPEG"}) {
-    expected.push_back(folder.path(name));
-  }
-  EXPECT_EQ(list_image_files(folder.path().string()), expected);
-  EXPECT_TRUE(throws<IoError>([&] { list_image_files(folder.path("none")); },
-                              {folder.path("none"), "No such file"}));
-}
-
-TEST(ListImageFiles, FollowsLinks) {
-  const TempFolder folder;
-  folder.write("real", Bytes{1});
-  folder.write("sub/inner.png", Bytes{1});
-  std::filesystem::create_symlink("real", folder.path("b.png"));
-  std::filesystem::create_symlink("nothing", folder.path("a.png"));
-  std::filesystem::create_symlink("loop.png", folder.path("loop.png"));
-  std::filesystem::create_directory_symlink("sub", folder.path("folder.png"));
-  EXPECT_EQ(list_image_files(folder.path().string()),
-            (std::vector<std::string>{folder.path("a.png"), folder.path("b.png"),
-                                      folder.path("loop.png")}));
 }
 
 }  // namespace
