@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "apps/infer/infer_options.h"
 
+#include "data/image_listing.h"
+
 namespace msd {
 namespace {
 
@@ -22,7 +24,11 @@ void exclude(CommandLine& line, const std::string& name, const Names& others) {
 }  // namespace
 
 void InferOptions::add_inputs(CommandLine& line) {
-  line.option("images", inputs, "Image files (JPEG, PNG, BMP, PPM, PGM), or folders of them")
+  line.option("images", inputs,
+              "Image files, or folders that are searched to any depth for files that end in " +
+                  image_endings_text() +
+                  ". An image that cannot be read is named among the others; the exit code is "
+                  "then 1")
       .group("Input");
   data.add_to(line, /*for_training=*/false);
   for (const char* name : {"--dataset", "--data", "--split"}) {
