@@ -163,7 +163,7 @@ void for_each_index(cpu::ThreadPool* pool, std::int64_t first, std::int64_t last
   if (error) std::rethrow_exception(error);
 }
 
-Image decode(const ListedImage& listed) {
+Image read_listed(const ListedImage& listed) {
   if (!listed.fault.empty()) throw IoError(listed.path + ": " + listed.fault);
   return decode_image_file(listed.path);
 }
@@ -226,7 +226,7 @@ ImageSet read_part(const fs::path& part, const Listing& listing, std::int64_t h,
       faults.list.add(position + i, error.what());
     };
     try {
-      Image image = decode(listed);
+      Image image = read_listed(listed);
       if (resize) image = fit(listed.path, image, h, w);
       if (image.h == h && image.w == w) {
         std::copy(image.pixels.begin(), image.pixels.end(),
@@ -258,7 +258,7 @@ ImageSet read_part(const fs::path& part, const Listing& listing, std::int64_t h,
 Image first_image(const Listing& listing) {
   for (const ListedImage& listed : listing.images) {
     try {
-      return decode(listed);
+      return read_listed(listed);
     } catch (const IoError&) {
     } catch (const FormatError&) {  // told with the others
     }

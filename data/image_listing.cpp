@@ -136,7 +136,7 @@ class ImageWalk {
   int circles_ = 0;
 };
 
-std::string counted(std::int64_t count, const char* one, const char* many) {
+std::string count_text(std::int64_t count, const char* one, const char* many) {
   return message(count, " ", count == 1 ? one : many);
 }
 
@@ -181,13 +181,13 @@ std::string LeftOut::text() const {
   const auto add_part = [&](std::int64_t count, const std::string& part) {
     if (count > 0) text += (text.empty() ? "" : ", ") + part;
   };
-  add_part(files, counted(files, "file that is no image by its name",
-                          "files that are no images by their names") +
+  add_part(files, count_text(files, "file that is no image by its name",
+                             "files that are no images by their names") +
                       endings_told(by_ending));
-  add_part(hidden, counted(hidden, "hidden", "hidden"));
-  add_part(special, counted(special, "pipe, socket or device", "pipes, sockets or devices"));
-  add_part(beside_classes, counted(beside_classes, "file beside the class folders",
-                                   "files beside the class folders"));
+  add_part(hidden, count_text(hidden, "hidden", "hidden"));
+  add_part(special, count_text(special, "pipe, socket or device", "pipes, sockets or devices"));
+  add_part(beside_classes, count_text(beside_classes, "file beside the class folders",
+                                      "files beside the class folders"));
   return text;
 }
 

@@ -27,7 +27,9 @@ ordered_json json_of_input(const ordered_json& name) {
   } catch (const ordered_json::exception&) {
     std::ostringstream hex;
     hex << std::hex << std::setfill('0');
-    for (const unsigned char byte : name.get<std::string>()) hex << std::setw(2) << +byte;
+    for (const char byte : name.get<std::string>()) {
+      hex << std::setw(2) << static_cast<int>(static_cast<unsigned char>(byte));
+    }
     json["input_hex"] = hex.str();
   }
   return json;

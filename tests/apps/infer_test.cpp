@@ -172,8 +172,10 @@ TEST_F(Infer, FoldersAreSearchedToAnyDepth) {
     EXPECT_FALSE(found[i].contains("label"));
   }
   EXPECT_FALSE(found[4].at("summary").contains("accuracy"));
-  EXPECT_EQ(result.err,
-            "msd-infer: left out: 1 file that is no image by its name (.txt), 1 hidden\n");
+  EXPECT_NE(result.err.find("msd-infer: left out: 1 file that is no image by its name (.txt), 1 "
+                            "hidden\n"),
+            std::string::npos)
+      << result.err;
 }
 
 TEST_F(Infer, OneBadFileLosesNoOther) {
