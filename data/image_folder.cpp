@@ -122,7 +122,9 @@ Listing list_part(const fs::path& part, const std::vector<std::string>& classes,
     try {
       ImageListing found = list_image_files(folder);
       if (found.images.empty()) {
-        faults.add(folder + " has no images (" + image_endings_text() + ")");
+        const std::string rest = found.left_out.text();
+        faults.add(folder + " has no images (" + image_endings_text() + ")" +
+                   (rest.empty() ? "" : " but " + rest));
       }
       left_out.add(found.left_out);
       std::move(found.images.begin(), found.images.end(), std::back_inserter(listing.images));
@@ -296,7 +298,7 @@ Dataset load_image_folder(const std::string& folder, std::int64_t image_size,
   FaultList empty;
   const Listing train_files = list_part(train, data.class_names, empty, left_out);
   const Listing test_files = list_part(test, data.class_names, empty, left_out);
-  require_none<FormatError>(empty, "; add some, or remove the class from all parts");
+  require_none<FormatError>(empty, "; mend this, or remove the class from all parts");
 
   std::int64_t h = image_size, w = image_size;
   if (image_size == 0) {

@@ -352,7 +352,8 @@ TEST_F(ImageFolder, NamesAllClassesWithoutImages) {
   fs::create_directory(folder_.path("test/elk"));
   refuses<FormatError>({folder_.path("train/cow") + " has no images",
                         folder_.path("train/elk") + " has no images",
-                        folder_.path("test/elk") + " has no images", "add some"});
+                        folder_.path("test/elk") + " has no images", "but 1 file that is no image",
+                        "remove the class"});
 }
 
 TEST_F(ImageFolder, NamesLinksThatLeadInCircles) {
