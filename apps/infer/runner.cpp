@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -63,6 +64,8 @@ class Crew {
       reason = error.what();
     } catch (const FormatError& error) {
       reason = error.what();
+    } catch (const std::bad_alloc&) {
+      reason = "needs more memory than there is";
     }
     return nullptr;
   }

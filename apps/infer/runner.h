@@ -29,8 +29,9 @@ struct SampleResult {
 
 /// Classifies all samples at batch 1, `workers` at a time, each worker with a runtime of its own.
 /// Calls `consume` in the order of the samples, on the calling thread. A sample whose image cannot
-/// be had (IoError and FormatError of Samples::pixels) is consumed with its error. Whatever else is
-/// thrown ends the run: it is rethrown when its turn comes, and nothing after it is consumed.
+/// be had (IoError, FormatError or bad_alloc of Samples::pixels) is consumed with its error. What
+/// else is thrown ends the run: it is rethrown when its turn comes, and nothing after it is
+/// consumed.
 void run_samples(const Plan& plan, const Samples& samples, const RunSettings& settings,
                  const std::function<void(std::int64_t, const SampleResult&)>& consume);
 
