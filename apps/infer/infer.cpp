@@ -93,7 +93,11 @@ void infer(InferOptions& options) {
     } else {
       summary.add_failed();
       printer.print_failed(samples->name(i), result.error);
-      if (first_error.empty()) first_error = result.error;
+      if (first_error.empty()) {
+        const std::string name = one_line(text_of_input(samples->name(i)));
+        const bool named = result.error.find(name) != std::string::npos;
+        first_error = named ? result.error : name + ": " + result.error;
+      }
     }
   });
   const double seconds =

@@ -15,10 +15,6 @@ using nlohmann::ordered_json;
 
 namespace {
 
-std::string text_of_input(const ordered_json& name) {
-  return name.is_string() ? name.get<std::string>() : name.dump();
-}
-
 /// A path need not be UTF-8, which JSON is. What is not is replaced, and the bytes said beside it.
 ordered_json json_of_input(const ordered_json& name) {
   ordered_json json = {{"input", name}};
@@ -36,6 +32,10 @@ ordered_json json_of_input(const ordered_json& name) {
 }
 
 }  // namespace
+
+std::string text_of_input(const ordered_json& name) {
+  return name.is_string() ? name.get<std::string>() : name.dump();
+}
 
 void print_json_line(const ordered_json& json) {
   std::cout << json.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << '\n';
