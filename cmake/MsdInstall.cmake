@@ -13,8 +13,8 @@ install(TARGETS msd_api msd_cuda msd_kernels msd_engine msd_models msd_data EXPO
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 # Where the tree has a header that includes another room's, the prefix has that one in its place.
-install(FILES models/api/msd/classifier.h kernels/error.h models/exits/exit_rule.h
-        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/msd)
+install(FILES models/api/msd/classifier.h kernels/error.h engine/image_fit.h
+              models/exits/exit_rule.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/msd)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/msd)
 install(EXPORT msd-targets NAMESPACE msd:: DESTINATION ${package})
@@ -22,6 +22,6 @@ configure_package_config_file(cmake/msd-config.cmake.in msd-config.cmake
   INSTALL_DESTINATION ${package} NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(msd-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/msd-config.cmake ${PROJECT_BINARY_DIR}/msd-config-version.cmake
-              cmake/FindLibzip.cmake
+              cmake/FindLibzip.cmake cmake/FindWebP.cmake
         DESTINATION ${package})
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace msd {
@@ -16,34 +15,16 @@ struct Image {
   std::vector<std::uint8_t> pixels;
 };
 
-/// Decodes a JPEG, PNG, BMP or binary PPM/PGM file of any size up to 100 megapixels; greyscale is
-/// expanded to colour, transparency is dropped. Throws IoError where the file cannot be read and
-/// FormatError where it is no such image or is cut short.
+/// The formats of image files, for messages.
+inline constexpr std::string_view kImageFormats = "JPEG, PNG, WebP, BMP, GIF, PNM or TGA";
+
+/// Decodes an image file of one of kImageFormats, told by its bytes, of up to 100 megapixels: the
+/// pixels as stored, with greyscale and palettes expanded to colour, CMYK converted, transparency
+/// dropped (the colours below it show), 16 bits cut to 8. Of several pictures it is the first. As
+/// Pillow's convert("RGB"), it ignores gamma, profiles and EXIF's orientation. Throws IoError where
+/// the file cannot be read and FormatError where it is no such image, damaged or cut short.
 Image decode_image_file(const std::string& path);
 /// The same of a file's bytes, without its name in the errors.
 Image decode_image(std::span<const std::byte> content);
-
-/// Resizes to h x w, each >= 1. Each new pixel is the average of the old ones weighted by a
-/// triangle around its centre, as wide as one old pixel each way when enlarging (bilinear) and as
-/// one new pixel when shrinking (so nothing is skipped). Pixel centres are at half positions. Same
-/// size: an exact copy.
-Image resize_to(const Image& image, std::int64_t h, std::int64_t w);
-
-/// The h x w pixels in the middle (the odd pixel of a border goes below and to the right). Throws
-/// ShapeError where the image is smaller.
-Image center_crop(const Image& image, std::int64_t h, std::int64_t w);
-
-/// Any image as a network wants it: resized so that its shorter side is `short_side` and its shape
-/// is kept, then the h x w in the middle. short_side 0: as small as covers h x w.
-/// ImageNet's test images are fit_to(image, 224, 224, 256).
-Image fit_to(const Image& image, std::int64_t h, std::int64_t w, std::int64_t short_side = 0);
-
-/// The endings of image files, for messages.
-inline constexpr std::string_view kImageEndings = "jpg, jpeg, png, bmp, ppm or pgm";
-
-/// Paths (`folder`/name) of the files in `folder`, not its subfolders, that end in one of
-/// kImageEndings in either case, in byte order. Hidden files (.name) are left out; links are
-/// followed, and those that lead nowhere listed. Throws IoError.
-std::vector<std::string> list_image_files(const std::string& folder);
 
 }  // namespace msd

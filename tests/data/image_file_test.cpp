@@ -3,9 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cmath>
-#include <filesystem>
 #include <span>
 
 #include "kernels/error.h"
@@ -76,9 +73,9 @@ TEST(DecodeImageFile, NamesTheFileItCannotRead) {
     const std::string path = folder.write("bad.png", bytes);
     EXPECT_TRUE(throws<FormatError>([&] { decode_image_file(path); }, {path, part}));
   };
-  refuse({}, "not a JPEG, PNG, BMP, PPM or PGM image");
+  refuse({}, "not a JPEG, PNG, WebP, BMP, GIF, PNM or TGA image, but an empty file");
   refuse({'h', 'e', 'l', 'l', 'o', '\n'}, "not a JPEG");
-  refuse({'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0, 0, 0}, "not a JPEG");
+  refuse({'G', 'I', 'F', '8', '9', 'a', 1, 0, 1, 0, 0, 0, 0}, "cut short");
   const Image image = noise(5, 7);
   Bytes bytes = png(5, 7, 3, image.pixels);
   bytes.resize(bytes.size() / 2);
@@ -100,20 +97,14 @@ TEST(DecodeImageFile, ReadsJpeg) {
 
 // The decoder itself fills up what is missing of a JPEG, a BMP or a PPM and says nothing.
 TEST(DecodeImageFile, RefusesAFileCutShortAnywhere) {
-  const TempFolder folder;
   const Image image = noise(5, 8);
   for (const Bytes& whole : {jpeg(), png(5, 8, 3, image.pixels), bmp(image), ppm(image)}) {
-    EXPECT_NO_THROW(decode_image_file(folder.write("a.img", whole)));
+    EXPECT_NO_THROW(decode_image(std::as_bytes(std::span(whole))));
     for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
-      const std::string path = folder.write("a.img", std::span(whole).first(bytes));
-      EXPECT_THROW(decode_image_file(path), FormatError) << bytes << " of " << whole.size();
+      const std::span part = std::span(whole).first(bytes);
+      EXPECT_THROW(decode_image(std::as_bytes(part)), FormatError)
+          << bytes << " of " << whole.size();
     }
-  }
-  // One where what is missing is as long as stb's window of 128 bytes.
-  const Bytes wide = ppm(noise(1, 128));
-  for (const std::size_t bytes : {200, 255, 256, 257}) {
-    const std::string path = folder.write("a.ppm", std::span(wide).first(bytes));
-    EXPECT_TRUE(throws<FormatError>([&] { decode_image_file(path); }, {path, "cut short"}));
   }
 }
 
@@ -146,22 +137,21 @@ TEST(DecodeImageFile, RefusesWhatItsBytesCannotHold) {
   };
   const auto text = [](const std::string& header) { return Bytes(header.begin(), header.end()); };
   refuse(text("P6 9000 9000 255\n..."), "cannot hold 9000x9000");
-  refuse(text("P6 2 1 65535\n............"), "8 bits");
-  refuse(text("P5 2 1 256\n............"), "8 bits");
   refuse(text("P5 11111111111111 1 255\n"), "too large");
   Bytes tables = jpeg();
   const Bytes marker = {0xff, 0xc4};
   const auto found = std::search(tables.begin(), tables.end(), marker.begin(), marker.end());
   std::fill_n(found + 5, 2, std::uint8_t{255});  // codes of 1 and of 2 bits
-  refuse(tables, "more than 256 codes");
+  refuse(tables, "Bogus Huffman table");
 }
 
-// Each kind of table at a number that no scan names, as if it were missing.
+// Each kind of table at a number that no scan names, as if it were missing. For a Huffman table the
+// decoder takes the standard's (as frames of Motion JPEG want), to which these data do not belong.
 TEST(DecodeImageFile, RefusesAScanInFrontOfItsTables) {
   const TempFolder folder;
   std::size_t tried = 0;
   for (const auto& [marker, name] :
-       {std::pair<std::uint8_t, const char*>{0xc4, "Huffman"}, {0xdb, "quantization"}}) {
+       {std::pair<std::uint8_t, const char*>{0xc4, "Corrupt JPEG data"}, {0xdb, "Quantization"}}) {
     Bytes bytes = jpeg();
     for (std::size_t at = 2; bytes[at + 1] != 0xda;
          at += 2u + bytes[at + 2] * 256u + bytes[at + 3]) {
@@ -176,126 +166,13 @@ TEST(DecodeImageFile, RefusesAScanInFrontOfItsTables) {
   EXPECT_EQ(tried, 5u);
 }
 
-TEST(DecodeImageFile, ReadsFilesOfEverySizeAroundTheWindow) {
-  const TempFolder folder;
+TEST(DecodeImageFile, ReadsEveryWidth) {
   for (std::int64_t w = 30; w < 100; ++w) {
     const Image image = noise(1, w);
-    expect_same(decode_image_file(folder.write("a.ppm", ppm(image))), image);
-    expect_same(decode_image_file(folder.write("a.bmp", bmp(image))), image);
-    expect_same(decode_image_file(folder.write("a.png", png(1, w, 3, image.pixels))), image);
-  }
-}
-
-TEST(ResizeTo, KeepsTheSameSizeAndFlatColour) {
-  const Image image = noise(6, 5);
-  expect_same(resize_to(image, 6, 5), image);
-  const Image flat{3, 4, Bytes(36, 77)};
-  for (const std::int64_t size : {1, 2, 3, 5, 17}) {
-    EXPECT_EQ(resize_to(flat, size, 2 * size).pixels,
-              Bytes(static_cast<std::size_t>(size * size * 6), 77));
-  }
-}
-
-/// The definition, straight: all old pixels, weighted by the product of two triangles.
-double naive_resize(const Image& image, std::int64_t h, std::int64_t w, std::int64_t y,
-                    std::int64_t x, std::int64_t c) {
-  const double scale_y = static_cast<double>(image.h) / static_cast<double>(h);
-  const double scale_x = static_cast<double>(image.w) / static_cast<double>(w);
-  const auto triangle = [](double old_center, double center, double width) {
-    return std::max(0.0, 1.0 - std::abs(old_center - center) / width);
-  };
-  double sum = 0.0, weights = 0.0;
-  for (std::int64_t v = 0; v < image.h; ++v) {
-    for (std::int64_t u = 0; u < image.w; ++u) {
-      const double weight =
-          triangle(static_cast<double>(v) + 0.5, (static_cast<double>(y) + 0.5) * scale_y,
-                   std::max(1.0, scale_y)) *
-          triangle(static_cast<double>(u) + 0.5, (static_cast<double>(x) + 0.5) * scale_x,
-                   std::max(1.0, scale_x));
-      weights += weight;
-      sum += weight * image.pixels[static_cast<std::size_t>((v * image.w + u) * 3 + c)];
+    for (const Bytes& bytes : {ppm(image), bmp(image), png(1, w, 3, image.pixels)}) {
+      expect_same(decode_image(std::as_bytes(std::span(bytes))), image);
     }
   }
-  return sum / weights;
-}
-
-TEST(ResizeTo, IsTheDocumentedAverage) {
-  const Image image = noise(13, 10);
-  for (const auto& [h, w] : {std::pair{26, 20}, std::pair{13, 31}, std::pair{5, 4}, std::pair{1, 1},
-                             std::pair{12, 9}, std::pair{40, 3}}) {
-    const Image out = resize_to(image, h, w);
-    ASSERT_EQ(out.pixels.size(), static_cast<std::size_t>(h * w * 3));
-    std::size_t at = 0;
-    for (std::int64_t y = 0; y < h; ++y) {
-      for (std::int64_t x = 0; x < w; ++x) {
-        for (std::int64_t c = 0; c < 3; ++c, ++at) {
-          // Rounded to the next grey level; floats in between may move a tie.
-          ASSERT_NEAR(out.pixels[at], naive_resize(image, h, w, y, x, c), 0.5001)
-              << h << "x" << w << " at " << y << ", " << x;
-        }
-      }
-    }
-  }
-}
-
-TEST(CenterCrop, TakesTheMiddle) {
-  const Image image = noise(5, 6);
-  const Image out = center_crop(image, 2, 3);
-  Bytes expected;
-  for (std::size_t y = 1; y < 3; ++y) {
-    for (std::size_t e = 3; e < 12; ++e) expected.push_back(image.pixels[y * 18 + e]);
-  }
-  EXPECT_EQ(out.h, 2);
-  EXPECT_EQ(out.w, 3);
-  EXPECT_EQ(out.pixels, expected);
-  expect_same(center_crop(image, 5, 6), image);
-  EXPECT_THROW(center_crop(image, 6, 6), ShapeError);
-  EXPECT_THROW(center_crop(image, 5, 0), ShapeError);
-}
-
-TEST(FitTo, ResizesTheShortSideAndCrops) {
-  const Image image = noise(40, 60);
-  expect_same(fit_to(image, 32, 32), center_crop(resize_to(image, 32, 48), 32, 32));
-  expect_same(fit_to(image, 14, 14, 16), center_crop(resize_to(image, 16, 24), 14, 14));
-  expect_same(fit_to(image, 10, 60), center_crop(image, 10, 60));
-  for (const auto& [h, w] :
-       {std::pair{1, 1}, std::pair{3, 50}, std::pair{7, 5}, std::pair{33, 31}}) {
-    const Image out = fit_to(noise(h, w), 32, 32);
-    EXPECT_EQ(out.h, 32);
-    EXPECT_EQ(out.w, 32);
-  }
-  EXPECT_THROW(fit_to(image, 14, 14, 13), ShapeError);
-}
-
-TEST(ListImageFiles, IsInByteOrderAndLeavesOutTheRest) {
-  const TempFolder folder;
-  for (const char* name :
-       {"b.PNG", "a.jpg", "B.jpeg", "a10.bmp", "a2.ppm", "c.Pgm", "\xc3\xa4.JPEG", "notes.txt",
-        "png", "c.png.gz", "c.gif", ".png", ".hidden.jpg"}) {
-    folder.write(name, Bytes{1});
-  }
-  folder.write("sub.png/inner.png", Bytes{1});
-  std::vector<std::string> expected;
-  for (const char* name :
-       {"B.jpeg", "a.jpg", "a10.bmp", "a2.ppm", "b.PNG", "c.Pgm", "\xc3\xa4.JPEG"}) {
-    expected.push_back(folder.path(name));
-  }
-  EXPECT_EQ(list_image_files(folder.path().string()), expected);
-  EXPECT_TRUE(throws<IoError>([&] { list_image_files(folder.path("none")); },
-                              {folder.path("none"), "No such file"}));
-}
-
-TEST(ListImageFiles, FollowsLinks) {
-  const TempFolder folder;
-  folder.write("real", Bytes{1});
-  folder.write("sub/inner.png", Bytes{1});
-  std::filesystem::create_symlink("real", folder.path("b.png"));
-  std::filesystem::create_symlink("nothing", folder.path("a.png"));
-  std::filesystem::create_symlink("loop.png", folder.path("loop.png"));
-  std::filesystem::create_directory_symlink("sub", folder.path("folder.png"));
-  EXPECT_EQ(list_image_files(folder.path().string()),
-            (std::vector<std::string>{folder.path("a.png"), folder.path("b.png"),
-                                      folder.path("loop.png")}));
 }
 
 }  // namespace

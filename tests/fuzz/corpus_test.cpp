@@ -2,6 +2,7 @@
 // Every file that the fuzzers start from, and every one that once broke a reader, in ordinary
 // builds.
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include <filesystem>
 #include <string>
@@ -16,9 +17,16 @@ struct Target {
   const char* name;
   void (*read)(Bytes);
 };
-constexpr Target kTargets[] = {
-    {"cifar", cifar},           {"config", config}, {"image", image},  {"safetensors", safetensors},
-    {"thresholds", thresholds}, {"torch", torch},   {"torch7", torch7}};
+constexpr Target kTargets[] = {{"cifar", cifar},
+                               {"config", config},
+                               {"image", image},
+                               {"jpeg", jpeg},
+                               {"png", png},
+                               {"safetensors", safetensors},
+                               {"thresholds", thresholds},
+                               {"torch", torch},
+                               {"torch7", torch7},
+                               {"webp", webp}};
 
 class Corpus : public testing::TestWithParam<Target> {};
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <stdexcept>
 
+#include "data/image_file.h"
 #include "engine/tensor.h"
 
 namespace msd::fuzz {
@@ -13,6 +15,14 @@ inline void look_at(const Tensor& tensor) {
   const auto* bytes = static_cast<const volatile std::byte*>(packed.data());
   const std::int64_t size = packed.elems() * size_bytes(packed.dtype());
   for (std::int64_t i = 0; i < size; ++i) static_cast<void>(bytes[i]);
+}
+
+/// An image must have the pixels of its size.
+inline void look_at(const Image& image) {
+  if (image.h < 1 || image.w < 1 ||
+      static_cast<std::int64_t>(image.pixels.size()) != image.h * image.w * 3) {
+    throw std::logic_error("an image whose pixels are not of its size");
+  }
 }
 
 }  // namespace msd::fuzz

@@ -170,10 +170,10 @@ def png(width, height, depth, color, rows, interlaced=0):
             palette + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
 
 
-write("image/good_color.png", png(2, 5, 8, 2, b"".join(bytes([f, 1, 2, 3, 4, 5, 6]) for f in range(5))))
-write("image/good_palette.png", png(9, 2, 1, 3, b"\0\xa5\x80" * 2))
-write("image/good_grey16.png", png(2, 1, 16, 4, b"\0" + bytes(range(8))))
-write("image/good_interlaced.png", png(1, 1, 8, 0, b"\0\x07", interlaced=1))
+write("png/good_color.png", png(2, 5, 8, 2, b"".join(bytes([f, 1, 2, 3, 4, 5, 6]) for f in range(5))))
+write("png/good_palette.png", png(9, 2, 1, 3, b"\0\xa5\x80" * 2))
+write("png/good_grey16.png", png(2, 1, 16, 4, b"\0" + bytes(range(8))))
+write("png/good_interlaced.png", png(1, 1, 8, 0, b"\0\x07", interlaced=1))
 write("image/good.ppm", b"P6\n# text\n2 1\n255\n" + bytes(range(6)))
 write("image/good.pgm", b"P5 3 1 255\n" + bytes(range(3)))
 write("image/good.bmp", b"BM" + struct.pack("<IHHI", 62, 0, 0, 54) +
@@ -181,6 +181,18 @@ write("image/good.bmp", b"BM" + struct.pack("<IHHI", 62, 0, 0, 54) +
 write("image/good_palette.bmp", b"BM" + struct.pack("<IHHI", 66, 0, 0, 62) +
       struct.pack("<IiiHHIIiiII", 40, 3, -1, 1, 8, 0, 4, 0, 0, 2, 0) +
       b"\1\2\3\0\4\5\6\0" + b"\0\1\0\0")
+
+write("image/good.gif", b"GIF87a" + struct.pack("<HHBBB", 2, 2, 0x81, 0, 0) + bytes(range(12)) +
+      b"," + struct.pack("<HHHHB", 0, 0, 2, 2, 0) + bytes.fromhex("080700010400002020003b"))
+write("image/good.tga", struct.pack("<BBBHHBHHHHBB", 0, 0, 10, 0, 0, 0, 0, 0, 3, 1, 24, 0x30) +
+      bytes([0x81, 1, 2, 3, 0, 4, 5, 6]))
+# By Pillow, 3 x 2 pixels: libwebp's encoder is no business of this script.
+write("webp/good_lossless.webp", bytes.fromhex(
+    "524946462e000000574542505650384c210000002f024000000f402040992a0c45906db3edfe58f77a41cbfcc7e61f5e"
+    "7010d1ff0800"))
+write("webp/good_lossy.webp", bytes.fromhex(
+    "52494646540000005745425056503820480000001002009d012a0300020001402625a80274ba01f8000238b80000fee6"
+    "e7a155c7fffdbccc3c76bc7f9cd22b471a4a79ff951a785cc3830b733ffd0dee975fc4d98b333c5f2b000000"))
 
 
 def jpeg(progressive):
@@ -205,8 +217,8 @@ def jpeg(progressive):
     return start + scans + b"\xff\xd9"
 
 
-write("image/good.jpg", jpeg(progressive=False))
-write("image/good_progressive.jpg", jpeg(progressive=True))
+write("jpeg/good.jpg", jpeg(progressive=False))
+write("jpeg/good_progressive.jpg", jpeg(progressive=True))
 
 # The configuration that the costs below are known of, from the public implementation.
 CONFIG = {"blocks": 5, "step_mode": "lin_grow", "step": 1, "base": 1, "classes": 100}

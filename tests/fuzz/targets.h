@@ -13,11 +13,14 @@ using Bytes = std::span<const std::byte>;
 // file. Nothing else may happen.
 void cifar(Bytes file);   // the first byte chooses the kind
 void config(Bytes file);  // JSON of a model configuration
-void image(Bytes file);   // JPEG, PNG, BMP, PPM, PGM
+void image(Bytes file);   // of any format
+void jpeg(Bytes file);
+void png(Bytes file);
 void safetensors(Bytes file);
 void thresholds(Bytes file);  // thresholds.json
 void torch(Bytes file);       // both formats of torch.save
 void torch7(Bytes file);      // .t7
+void webp(Bytes file);
 
 /// Runs a target. An msd::Error is as good as a result if its text is one line; true where there
 /// was none. Whatever else is thrown goes through.

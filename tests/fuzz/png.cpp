@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT
+#include "data/decoders/decoders.h"
+#include "tests/fuzz/look.h"
+#include "tests/fuzz/targets.h"
+
+void msd::fuzz::png(Bytes file) { look_at(decode_png(file)); }
