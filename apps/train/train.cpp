@@ -163,10 +163,15 @@ TrainingState state_of(const StoppedRun& stopped, Network& network) {
 // and so that the next resume knows.
 constexpr const char* kEarlierEpochs = "earlier_epochs";
 
-// Throws ConfigError where the run is past the end that --epochs says. Returns what to warn of, or
-// "".
+// Throws FormatError where the run cannot be there, and ConfigError where it is past the end that
+// --epochs says. Returns what to warn of, or "".
 std::string change_epochs(const Checkpoint& latest, const Trainer& trainer,
                           const TrainingState& state, std::int64_t epochs, nlohmann::json& stored) {
+  if (state.epoch < 0 || state.step < 0 || state.step > trainer.steps_per_epoch()) {
+    throw FormatError(message(latest.path.string(), ": the state of the training is step ",
+                              state.step, " of ", trainer.steps_per_epoch(), " of epoch ",
+                              state.epoch, ", counted from 0; the file is damaged"));
+  }
   std::int64_t before = 0;
   reading_json(latest.path.string() + ": the options of the training",
                [&] { read_member(latest.training->at("options"), "epochs", before); });
