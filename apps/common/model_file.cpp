@@ -2,6 +2,7 @@
 #include "apps/common/model_file.h"
 
 #include <algorithm>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
@@ -47,6 +48,18 @@ void require_same_classes(const Checkpoint& checkpoint, const Dataset& data) {
 }
 
 }  // namespace
+
+Checkpoint read_weights(const std::filesystem::path& path, const std::string& entry) {
+  Checkpoint checkpoint = read_checkpoint(path, entry);
+  print_notes(checkpoint);
+  return checkpoint;
+}
+
+void print_notes(const Checkpoint& checkpoint) {
+  for (const std::string& note : checkpoint.state.notes) {
+    std::cerr << "warning: " << checkpoint.path.string() << ": " << note << '\n';
+  }
+}
 
 std::optional<MsdnetConfig> base_config(const Checkpoint& checkpoint, const ModelOptions& options) {
   if (checkpoint.config || options.preset_given()) return checkpoint.config;

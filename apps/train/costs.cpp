@@ -43,7 +43,7 @@ class Floors {
 void print_costs(const TrainOptions& options) {
   std::optional<MsdnetConfig> base;
   if (!options.weights.empty()) {
-    base = base_config(read_checkpoint(options.weights), options.model);
+    base = base_config(read_weights(options.weights), options.model);
   }
   const MsdnetConfig config = options.model.resolve(base, options.data.classes_of_name());
   const Architecture net = make_architecture(config);

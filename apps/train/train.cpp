@@ -108,7 +108,7 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   const Dataset data = data_options.load(*runtime);
   const Split split = data_options.split(data);
   std::optional<Checkpoint> start;
-  if (!options.weights.empty()) start = read_checkpoint(options.weights);
+  if (!options.weights.empty()) start = read_weights(options.weights);
   const Checkpoint* weights = stopped ? &stopped->latest : start ? &*start : nullptr;
   const MsdnetConfig config = config_of(options, weights, data);
 

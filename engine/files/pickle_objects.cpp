@@ -370,9 +370,9 @@ void PythonHost::build(PickleValue& value, const PickleValue& state, PickleArena
 
 void PythonHost::refuse_call(const std::string& name) {
   throw FormatError("calls " + printable(name) +
-                    ", of which is not known that it only makes a value; refused, nothing of it "
-                    "was run. If you trust the file, load it with PyTorch and save the weights "
-                    "alone: torch.save(model.state_dict(), FILE)");
+                    ", which might do anything; refused, nothing of it was run. If you trust the "
+                    "file, load it with PyTorch and save the weights alone: "
+                    "torch.save(model.state_dict(), FILE)");
 }
 
 PickleValue* opaque_object(std::string type, const PickleValue* arguments, PickleArena& arena) {

@@ -123,18 +123,32 @@ class LegacyHost : public TorchHost {
 };
 
 constexpr std::string_view kZipMagic("PK\x03\x04", 4);
-// Protocol 2 and the number 0x1950a86a20f9469cfc6c in 10 bytes.
-constexpr std::string_view kLegacyMagic("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.",
-                                        15);
 
 bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
   return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
 }
 
+// The size of the pickle of the number 0x1950a86a20f9469cfc6c that a legacy file starts with, by
+// any protocol; 0 where there is none.
+std::size_t legacy_magic_bytes(std::span<const std::byte> bytes) {
+  constexpr std::string_view kNumber("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13);
+  constexpr std::string_view kDigits = "L119547037146038801333356L\n.";  // protocol 1
+  if (starts_with(bytes, kDigits)) return kDigits.size();
+  for (const char protocol : {'\2', '\3', '\4', '\5'}) {
+    if (!starts_with(bytes, std::string{'\x80', protocol})) continue;
+    constexpr std::size_t kProtocolBytes = 2, kFrameBytes = 9;
+    const bool framed = bytes.size() > kProtocolBytes && bytes[2] == std::byte{0x95};
+    const std::size_t at = kProtocolBytes + (framed ? kFrameBytes : 0);
+    const bool found = bytes.size() > at && starts_with(bytes.subspan(at), kNumber);
+    return found ? at + kNumber.size() : 0;
+  }
+  return 0;
+}
+
 }  // namespace
 
 bool looks_like_torch(std::span<const std::byte> bytes) {
-  return starts_with(bytes, kZipMagic) || starts_with(bytes, kLegacyMagic);
+  return starts_with(bytes, kZipMagic) || legacy_magic_bytes(bytes) > 0;
 }
 
 TorchFile::TorchFile(std::span<const std::byte> bytes)
@@ -146,8 +160,9 @@ TorchFile::TorchFile(std::span<const std::byte> bytes)
     root_ = read_pickle(reader, host, arena_);
     return;
   }
-  if (!starts_with(bytes, kLegacyMagic)) throw FormatError("is no file of torch.save");
-  ByteReader reader(bytes.subspan(kLegacyMagic.size()));
+  const std::size_t magic = legacy_magic_bytes(bytes);
+  if (magic == 0) throw FormatError("is no file of torch.save");
+  ByteReader reader(bytes.subspan(magic));
   LegacyHost host(bytes);
   const std::int64_t protocol =
       integer_of(*read_pickle(reader, host, arena_), "the protocol of the file");
