@@ -89,11 +89,15 @@ bool looks_like_onnx(std::string_view text) {
          kNextFields.find(text[2]) != std::string_view::npos;
 }
 
+// No control characters, and most of it of the plain alphabet.
 bool is_text(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
+  std::size_t plain = 0;
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    return (byte >= 0x20 && byte != 0x7f) || c == '\n' || c == '\r' || c == '\t';
-  });
+    if ((byte < 0x20 && c != '\n' && c != '\r' && c != '\t') || byte == 0x7f) return false;
+    plain += byte < 0x80 ? 1 : 0;
+  }
+  return 4 * plain >= 3 * text.size();
 }
 
 }  // namespace

@@ -25,6 +25,15 @@ std::string shown(const PickleValue* arguments) {
   return "(" + out + ")";
 }
 
+// As Python has it: what is built in without its module.
+std::string shown_name(const PickleValue::Global& global) {
+  std::string_view name = global.name;
+  for (const std::string_view module : {"builtins.", "__builtin__."}) {
+    if (name.starts_with(module)) name.remove_prefix(module.size());
+  }
+  return printable(name);
+}
+
 }  // namespace
 
 const PickleValue* PickleValue::find(std::string_view key) const {
@@ -41,9 +50,9 @@ const PickleValue* PickleValue::find(std::string_view key) const {
 
 std::string PickleValue::kind() const {
   if (const auto* object = as<Object>()) {
-    return printable(object->type->as<Global>()->name) + shown(object->arguments);
+    return shown_name(*object->type->as<Global>()) + shown(object->arguments);
   }
-  if (const auto* global = as<Global>()) return "the class or function " + printable(global->name);
+  if (const auto* global = as<Global>()) return "the class or function " + shown_name(*global);
   constexpr std::string_view kKinds[] = {"None",     "a boolean", "an integer", "a number",
                                          "text",     "bytes",     "a list",     "a dictionary",
                                          "a global", "an object", "a storage",  "a tensor"};
