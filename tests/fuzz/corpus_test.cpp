@@ -16,9 +16,14 @@ struct Target {
   const char* name;
   void (*read)(Bytes);
 };
-constexpr Target kTargets[] = {
-    {"cifar", cifar},           {"config", config}, {"image", image},  {"safetensors", safetensors},
-    {"thresholds", thresholds}, {"torch", torch},   {"torch7", torch7}};
+constexpr Target kTargets[] = {{"cifar", cifar},
+                               {"config", config},
+                               {"image", image},
+                               {"pickle", pickle},
+                               {"safetensors", safetensors},
+                               {"thresholds", thresholds},
+                               {"torch", torch},
+                               {"torch7", torch7}};
 
 class Corpus : public testing::TestWithParam<Target> {};
 

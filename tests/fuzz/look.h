@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 #include "engine/tensor.h"
 
@@ -13,6 +14,11 @@ inline void look_at(const Tensor& tensor) {
   const auto* bytes = static_cast<const volatile std::byte*>(packed.data());
   const std::int64_t size = packed.elems() * size_bytes(packed.dtype());
   for (std::int64_t i = 0; i < size; ++i) static_cast<void>(bytes[i]);
+}
+
+inline void look_at(std::string_view text) {
+  const volatile char* bytes = text.data();
+  for (std::size_t i = 0; i < text.size(); ++i) static_cast<void>(bytes[i]);
 }
 
 }  // namespace msd::fuzz

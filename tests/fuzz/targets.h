@@ -14,6 +14,7 @@ using Bytes = std::span<const std::byte>;
 void cifar(Bytes file);   // the first byte chooses the kind
 void config(Bytes file);  // JSON of a model configuration
 void image(Bytes file);   // JPEG, PNG, BMP, PPM, PGM
+void pickle(Bytes file);  // PyTorch's, without a file around it; the network in it
 void safetensors(Bytes file);
 void thresholds(Bytes file);  // thresholds.json
 void torch(Bytes file);       // both formats of torch.save
