@@ -224,12 +224,10 @@ PickleValue* numpy_scalar(const List& given, PickleArena& arena) {
     return nullptr;
   }
   if (type->code == "b1") return arena.add((*bytes)[0] != 0);
-  if (type->dtype == DType::i64) {
-    std::int64_t value = 0;
-    std::memcpy(&value, bytes->data(), sizeof(value));
-    return arena.add(value);
-  }
-  const double value = load_element(bytes->data(), type->dtype, 0);
+  std::int64_t aligned = 0;
+  std::memcpy(&aligned, bytes->data(), bytes->size());
+  if (type->dtype == DType::i64) return arena.add(aligned);
+  const double value = load_element(&aligned, type->dtype, 0);
   const bool whole = type->dtype == DType::i32 || type->dtype == DType::u8;
   return whole ? arena.add(static_cast<std::int64_t>(value)) : arena.add(value);
 }

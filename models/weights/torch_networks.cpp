@@ -49,7 +49,7 @@ class Flattening {
   void add(const PickleValue& attributes, const std::string& prefix, int depth) {
     constexpr int kDeepestModule = 32;
     if (depth > kDeepestModule) throw FormatError("holds a model whose modules nest too deep");
-    pay(prefix.size() + 1);
+    pay(prefix.size());
     for (const char* kind : {"_parameters", "_buffers"}) {
       for (const auto& [key, value] : items_of(attributes.find(kind))) {
         const auto* name = key->as<std::string>();
@@ -66,13 +66,14 @@ class Flattening {
       add(*below, prefix + *name + ".", depth + 1);
     }
   }
-  void pay(std::size_t bytes) {
+  void pay(std::size_t name_bytes) {
+    const std::size_t bytes = name_bytes + sizeof(NamedValues::value_type);
     if (bytes > left_) throw FormatError("holds a model of more names than its modules have");
     left_ -= bytes;
   }
 
   NamedValues out_;
-  std::size_t left_ = std::size_t{32} << 20;
+  std::size_t left_ = std::size_t{16} << 20;
 };
 
 bool is_tensor(const PickleValue& value) {
@@ -188,9 +189,10 @@ std::vector<std::pair<std::string, std::string>> values_beside(const PickleValue
     const std::string name = below("", *key);
     if (name == taken || name == kMetadataKey || value == optimizer) continue;
     if (out.size() >= kMost) break;
-    out.emplace_back(name, brief(*value));
+    const PickleValue* const entry = value;  // which clang 14 captures
+    out.emplace_back(name, brief(*entry));
     walk(*value, name, 1, seen, [&](const PickleValue& item, const std::string& at) {
-      if (&item != value && item.as<Object>() != nullptr && out.size() < kMost) {
+      if (&item != entry && item.as<Object>() != nullptr && out.size() < kMost) {
         out.emplace_back(at, item.kind());
       }
       return true;
