@@ -35,16 +35,19 @@ bool fits(std::string_view part, std::string_view pattern) {
          part == "num_batches_tracked";
 }
 
-// The place among the usual words of the label's first one; nothing where it has other words.
+// How soon a place is taken, by the first word of its path; nothing where its path and prefix have
+// other words than the usual ones.
 std::optional<std::ptrdiff_t> rank_of(const NetworkPlace& place) {
+  std::ptrdiff_t rank = 0;
+  const auto usual = [](std::string_view part) {
+    return std::find(std::begin(kUsualWords), std::end(kUsualWords), part);
+  };
   const std::string label = place.label();
-  if (label.empty()) return 0;
-  std::optional<std::ptrdiff_t> rank;
+  if (label.empty()) return rank;
   for (const std::string_view part : parts_of(label)) {
-    const auto* word = std::find(std::begin(kUsualWords), std::end(kUsualWords), part);
-    if (word == std::end(kUsualWords)) return std::nullopt;
-    if (!rank) rank = word - std::begin(kUsualWords);
+    if (usual(part) == std::end(kUsualWords)) return std::nullopt;
   }
+  if (!place.path.empty()) rank = usual(parts_of(place.path)[0]) - std::begin(kUsualWords);
   return rank;
 }
 

@@ -27,8 +27,8 @@ struct NetworkPlace {
 
 /// The one of `places`, at least one, that counts. `entry`: its label or path. Where that is empty
 /// and there are several, it is the only one whose label has none but usual words (state_dict,
-/// model, module, ...); of state_dict, model_state_dict, model and net the first. `notes` then says
-/// which was taken. Throws FormatError naming them where none or more than one is left.
+/// model, module, ...); of the paths state_dict, model_state_dict, model and net the first. `notes`
+/// then says which was taken. Throws FormatError naming them where none or more than one is left.
 const NetworkPlace& choose_network(const std::vector<NetworkPlace>& places,
                                    const std::string& entry, std::vector<std::string>& notes);
 
