@@ -71,6 +71,18 @@ void require_same_classes(const Checkpoint& checkpoint, const std::vector<std::s
 
 }  // namespace
 
+Checkpoint read_weights(const std::filesystem::path& path, const std::string& entry) {
+  Checkpoint checkpoint = read_checkpoint(path, entry);
+  print_notes(checkpoint);
+  return checkpoint;
+}
+
+void print_notes(const Checkpoint& checkpoint) {
+  for (const std::string& note : checkpoint.state.notes) {
+    std::cerr << "warning: " << checkpoint.path.string() << ": " << note << '\n';
+  }
+}
+
 std::optional<BaseNetwork> base_network(const Checkpoint& checkpoint, const ModelOptions& options) {
   if (options.preset_given()) return std::nullopt;
   return BaseNetwork{

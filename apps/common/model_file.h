@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,11 @@
 #include "models/weights/checkpoint.h"
 
 namespace msd {
+
+/// read_checkpoint(), which see; what was decided in reading the file goes to stderr, a line each.
+Checkpoint read_weights(const std::filesystem::path& path, const std::string& entry = {});
+/// Says that of a checkpoint that was read.
+void print_notes(const Checkpoint& checkpoint);
 
 /// The network that ModelOptions::choose starts from: the checkpoint's; where the file does not
 /// say, the one its tensors' names and shapes and the options on the command line imply; none where

@@ -10,7 +10,7 @@
 namespace msd {
 
 void eval(EvalOptions& options) {
-  const Checkpoint checkpoint = read_checkpoint(options.weights);
+  const Checkpoint checkpoint = read_weights(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.precision.apply(*runtime);
   const auto [description, note] =

@@ -54,7 +54,7 @@ std::unique_ptr<Samples> make_samples(const Inputs& inputs, const Checkpoint& ch
 }  // namespace
 
 void infer(InferOptions& options) {
-  const Checkpoint checkpoint = read_checkpoint(options.weights);
+  const Checkpoint checkpoint = read_weights(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.precision.apply(*runtime);
   const Inputs inputs = load_inputs(*runtime, checkpoint, options);

@@ -40,7 +40,7 @@ class Floors {
 void print_costs(const TrainOptions& options) {
   std::optional<BaseNetwork> base;
   if (!options.weights.empty()) {
-    base = base_network(read_checkpoint(options.weights), options.model);
+    base = base_network(read_weights(options.weights), options.model);
   }
   const ChosenNetwork chosen =
       options.model.choose(base, options.data.name(), options.data.classes_of_name());

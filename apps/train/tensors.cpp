@@ -11,7 +11,7 @@
 namespace msd {
 
 void train_on_tensors(const TrainOptions& options) {
-  const Checkpoint checkpoint = read_checkpoint(options.weights);
+  const Checkpoint checkpoint = read_weights(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.recipe.precision.apply(*runtime);
   Network network = load_network(*runtime, checkpoint, options.model, std::nullopt,

@@ -159,7 +159,7 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.recipe.precision.apply(*runtime);
   std::optional<Checkpoint> start;
-  if (!options.weights.empty()) start = read_checkpoint(options.weights);
+  if (!options.weights.empty()) start = read_weights(options.weights);
   const Checkpoint* weights = stopped ? &stopped->latest : start ? &*start : nullptr;
   DataOptions data_options = options.data;
   const std::optional<ImageFit> fit =
