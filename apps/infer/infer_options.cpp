@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "apps/infer/infer_options.h"
 
+#include "data/image_file.h"
+#include "kernels/check.h"
+
 namespace msd {
 namespace {
 
