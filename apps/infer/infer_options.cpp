@@ -25,7 +25,9 @@ void exclude(CommandLine& line, const std::string& name, const Names& others) {
 }  // namespace
 
 void InferOptions::add_inputs(CommandLine& line) {
-  line.option("images", inputs, message("Image files (", kImageFormats, "), or folders of them"))
+  line.option("images", inputs,
+              message("Image files (", kImageFormats,
+                      "; EXIF's orientation is ignored), or folders of them"))
       .group("Input");
   data.add_to(line, /*for_training=*/false);
   for (const char* name : {"--dataset", "--data", "--split"}) {
