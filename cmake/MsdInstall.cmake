@@ -13,8 +13,8 @@ install(TARGETS msd_api msd_cuda msd_kernels msd_engine msd_models msd_data EXPO
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
 # Where the tree has a header that includes another room's, the prefix has that one in its place.
-install(FILES models/api/msd/classifier.h kernels/error.h models/exits/exit_rule.h
-        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/msd)
+install(FILES models/api/msd/classifier.h kernels/error.h engine/image_fit.h
+              models/exits/exit_rule.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/msd)
 
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/msd)
 install(EXPORT msd-targets NAMESPACE msd:: DESTINATION ${package})

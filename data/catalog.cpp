@@ -45,9 +45,7 @@ constexpr DatasetRow kDatasetRows[] = {
      .files = "image files as train/CLASS/*.jpg and test/CLASS/*.jpg",
      .folder = "that holds train/CLASS and test/CLASS",
      .resizes = true,
-     .load = [](const DatasetOptions& o) {
-       return load_image_folder(o.folder, o.image_size, o.pool);
-     }}};
+     .load = [](const DatasetOptions& o) { return load_image_folder(o.folder, o.fit, o.pool); }}};
 
 }  // namespace
 

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "data/dataset.h"
+#include "engine/image_fit.h"
 
 namespace msd {
 
@@ -30,7 +32,7 @@ std::map<std::string, std::int64_t, std::less<>> usual_dataset_numbers();
 struct DatasetOptions {
   std::string name = "synthetic";
   std::string folder;           // of those that lie in one
-  std::int64_t image_size = 0;  // of those that resize their images; 0: as they are
+  std::optional<ImageFit> fit;  // of those that resize their images; nothing: as they are
   std::map<std::string, std::int64_t, std::less<>> numbers = usual_dataset_numbers();
   cpu::ThreadPool* pool = nullptr;  // threads to share the work; may be null
 };
@@ -44,7 +46,7 @@ struct DatasetRow {
   // Of a folder that it is read from; both are empty where it needs none.
   std::string_view files = {};   // "Folder of ...": "the binary CIFAR files"
   std::string_view folder = {};  // "the folder ...": "of its binary files"
-  bool resizes = false;          // brings its images to DatasetOptions::image_size
+  bool resizes = false;          // brings its images to DatasetOptions::fit
   std::span<const DatasetNumber> numbers = {};
   Dataset (*load)(const DatasetOptions& options) = nullptr;  // throws as what it calls
 

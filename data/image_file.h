@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace msd {
@@ -27,29 +26,5 @@ inline constexpr std::string_view kImageFormats = "JPEG, PNG, WebP, BMP, GIF, PN
 Image decode_image_file(const std::string& path);
 /// The same of a file's bytes, without its name in the errors.
 Image decode_image(std::span<const std::byte> content);
-
-/// Resizes to h x w, each >= 1. Each new pixel is the average of the old ones weighted by a
-/// triangle around its centre, as wide as one old pixel each way when enlarging (bilinear) and as
-/// one new pixel when shrinking (so nothing is skipped). Pixel centres are at half positions. Same
-/// size: an exact copy.
-Image resize_to(const Image& image, std::int64_t h, std::int64_t w);
-
-/// The h x w pixels in the middle (the odd pixel of a border goes below and to the right). Throws
-/// ShapeError where the image is smaller.
-Image center_crop(const Image& image, std::int64_t h, std::int64_t w);
-
-/// Any image as a network wants it: resized so that its shorter side is `short_side` and its shape
-/// is kept, then the h x w in the middle. short_side 0: as small as covers h x w.
-/// ImageNet's test images are fit_to(image, 224, 224, 256).
-Image fit_to(const Image& image, std::int64_t h, std::int64_t w, std::int64_t short_side = 0);
-
-/// The endings of image files, for messages.
-inline constexpr std::string_view kImageEndings =
-    "jpg, jpeg, png, webp, bmp, gif, ppm, pgm, pbm, pnm, tga, jfif";
-
-/// Paths (`folder`/name) of the files in `folder`, not its subfolders, that end in one of
-/// kImageEndings in either case, in byte order. Hidden files (.name) are left out; links are
-/// followed, and those that lead nowhere listed. Throws IoError.
-std::vector<std::string> list_image_files(const std::string& folder);
 
 }  // namespace msd

@@ -2,11 +2,13 @@
 #include "apps/common/data_options.h"
 
 #include <algorithm>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "kernels/check.h"
 #include "models/network/config_fields.h"
+#include "models/network/preprocessing.h"
 
 namespace msd {
 namespace {
@@ -22,6 +24,13 @@ std::string of_files(const DatasetRow& row) {
 
 std::string name_if_in_folder(const DatasetRow& row) {
   return row.needs_folder() ? std::string(row.name) : "";
+}
+
+// Null where the images stay as they are.
+nlohmann::json fit_json(const std::optional<ImageFit>& fit) {
+  if (!fit) return {};
+  return {
+      {"resize", fit->resize}, {"crop", fit->crop}, {"interpolation", name(fit->interpolation)}};
 }
 
 }  // namespace
@@ -65,10 +74,6 @@ void DataOptions::add_to(CommandLine& line, bool for_training) {
   }
 }
 
-void DataOptions::fit_images_to(std::optional<std::int64_t> image_size) {
-  dataset_.image_size = image_size.value_or(dataset_.image_size);
-}
-
 void DataOptions::check_usage() const {
   if (!split_.empty()) {
     line_->refuse_without_effect({"--holdout-mode", "--holdout-seed"}, "--split");
@@ -106,7 +111,11 @@ Dataset DataOptions::load(Runtime& runtime) const {
   }
   DatasetOptions options = dataset_;
   options.pool = runtime.context().pool;
-  return known.load(options);
+  Dataset data = known.load(options);
+  for (const std::string& remark : data.remarks) {
+    std::cerr << line_->program() << ": " << one_line(remark) << '\n';
+  }
+  return data;
 }
 
 Split DataOptions::split(const Dataset& data) const {
@@ -124,7 +133,7 @@ nlohmann::json DataOptions::identity() const {
     json["holdout_mode"] = holdout_mode_;
     json["holdout_seed"] = holdout_seed_;
   }
-  if (row().resizes) json["image_size"] = dataset_.image_size;
+  if (row().resizes) json["fit"] = fit_json(dataset_.fit);
   for (const DatasetNumber& number : row().numbers) {
     const std::string name(number.name);
     json[name] = dataset_.numbers.at(name);
@@ -149,7 +158,6 @@ void DataOptions::set_defaults(const nlohmann::json& stored) {
     holdout_mode_ = stored.value("holdout_mode", holdout_mode_);
     holdout_seed_ = stored.value("holdout_seed", holdout_seed_);
   }
-  dataset_.image_size = stored.value("image_size", dataset_.image_size);
   for (auto& [name, value] : dataset_.numbers) value = stored.value(name, value);
 }
 

@@ -20,20 +20,24 @@ class DataOptions {
   /// Which data; `for_training` also offers the hold-out's making.
   void add_to(CommandLine& line, bool for_training);
 
-  /// Brings the images of a set that resizes them to this size, the network's of --image-size;
-  /// without a value they stay as the options or the stored run have it. Call after set_defaults().
-  void fit_images_to(std::optional<std::int64_t> image_size);
+  /// How the images of a set that resizes them are brought to one size; without a value they stay
+  /// as they are.
+  void set_fit(const std::optional<ImageFit>& fit) { dataset_.fit = fit; }
+  /// Whether the data set resizes its images.
+  bool resizes() const { return row().resizes; }
 
   /// Wrong usage where an option of making the hold-out or the data has no effect. Call from the
   /// command line's on_parsed(), where they were added for training.
   void check_usage() const;
 
-  /// Loads the data set. Throws ConfigError where an option is missing or does not fit.
+  /// Loads the data set and tells its remarks on stderr. Throws ConfigError where an option is
+  /// missing or does not fit.
   Dataset load(Runtime& runtime) const;
   /// The split of --split, or the one the options describe (a tenth by default).
   Split split(const Dataset& data) const;
 
   bool dataset_given() const;
+  const std::string& dataset() const { return dataset_.name; }
   /// Classes of the data set that --dataset names, where its name alone tells them.
   std::optional<std::int64_t> classes_of_name() const;
   /// Takes over what a run stored, where the command line does not say otherwise.

@@ -17,8 +17,8 @@ Evaluation evaluate(Runtime& runtime, const Network& network, DType activations,
       batch > 0 ? batch
                 : std::clamp<std::int64_t>(std::ssize(indices), 1, preferred_batch(runtime));
   options.dtype = network.dtype();
-  options.mean = description.mean;
-  options.std = description.std;
+  options.mean = description.preprocessing.mean;
+  options.std = description.preprocessing.std;
   BatchFeed feed(runtime, set, indices, options, Residency::streamed);
   Evaluator evaluator(runtime, plan, options.batch_size);
   feed.start_epoch(0);
@@ -36,7 +36,8 @@ std::vector<std::int64_t> all_images(const ImageSet& set) {
 }
 
 DataDescription data_description(const Dataset& data) {
-  return {data.name, data.class_names, data.mean, data.std};
+  const ImageFit as_it_is = {data.train.h, data.train.h, Interpolation::bilinear};
+  return {data.name, data.class_names, {as_it_is, data.mean, data.std}};
 }
 
 void require_fit(const MsdnetConfig& config, const Dataset& data) {

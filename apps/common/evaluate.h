@@ -25,7 +25,7 @@ Evaluation evaluate(Runtime& runtime, const Network& network, DType activations,
 /// 0, 1, ..., set.size() - 1.
 std::vector<std::int64_t> all_images(const ImageSet& set);
 
-/// What the checkpoint stores of a data set.
+/// What the checkpoint stores of a data set whose images are of the network's size already.
 DataDescription data_description(const Dataset& data);
 
 /// Throws ConfigError unless the network takes this data set's images and knows its classes.

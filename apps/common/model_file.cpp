@@ -2,7 +2,9 @@
 #include "apps/common/model_file.h"
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "apps/common/evaluate.h"
 #include "kernels/check.h"
@@ -28,12 +30,32 @@ void require_trained_on(const Checkpoint& checkpoint, const Dataset& data) {
                             "was trained on, or --split"));
 }
 
+// A name that stands for one class in the weights and for another in the data. Names that only one
+// of them has are no contradiction: "tench" may be the other's "n01440764".
+void require_no_contradiction(const Checkpoint& checkpoint, const std::vector<std::string>& names,
+                              const Dataset& data) {
+  std::multimap<std::string_view, std::size_t> known;  // ImageNet has two cranes
+  for (std::size_t i = 0; i < names.size(); ++i) known.emplace(names[i], i);
+  for (std::size_t i = 0; i < data.class_names.size(); ++i) {
+    const auto [first, end] = known.equal_range(data.class_names[i]);
+    if (first == end || std::any_of(first, end, [&](const auto& at) { return at.second == i; })) {
+      continue;
+    }
+    throw ConfigError(message(data.class_names[i], " is class ", first->second,
+                              " of the network of ", checkpoint.path.string(), " and class ", i,
+                              " of ", data.name, "; its classes must be in the network's order"));
+  }
+}
+
 // The classes of some data sets are whatever lies in their folder: another one may have as many,
 // and mean others.
-void require_same_classes(const Checkpoint& checkpoint, const Dataset& data) {
-  if (!checkpoint.data || checkpoint.data->dataset != data.name) return;
+void require_same_classes(const Checkpoint& checkpoint, const std::vector<std::string>& names,
+                          const Dataset& data) {
   const DatasetRow* known_set = find_dataset(data.name);
-  if (known_set == nullptr || !known_set->classes_vary()) return;
+  if (!checkpoint.data || checkpoint.data->dataset != data.name || known_set == nullptr ||
+      !known_set->classes_vary()) {
+    return require_no_contradiction(checkpoint, names, data);
+  }
   const std::vector<std::string>& trained = checkpoint.data->class_names;
   const auto [known, here] = std::mismatch(trained.begin(), trained.end(), data.class_names.begin(),
                                            data.class_names.end());
@@ -61,8 +83,42 @@ Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const Model
   return network;
 }
 
-Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& model,
-                     DataOptions& options) {
+ChosenDescription choose_description(const Checkpoint& checkpoint, const MsdnetConfig& config,
+                                     const PreprocessingOptions& options,
+                                     const std::string& dataset) {
+  ChosenDescription chosen;
+  if (checkpoint.data) {
+    chosen.data = *checkpoint.data;
+  } else {
+    chosen.data.preprocessing = usual_preprocessing(config, dataset);
+  }
+  const PreprocessingHints hints = options.hints();
+  Preprocessing& preprocessing = chosen.data.preprocessing;
+  preprocessing = with_hints(preprocessing, hints, config);
+  if (auto names = options.class_names(config.classes); !names.empty()) {
+    chosen.data.class_names = std::move(names);
+  }
+  const std::string used = preprocessing_text(preprocessing);
+  if (!checkpoint.data) {
+    chosen.note =
+        message(checkpoint.path.string(), " does not say how its images are prepared: ", used,
+                "; --resize, --interpolation, --normalise or --mean and --std ", "change it");
+  } else if (preprocessing != checkpoint.data->preprocessing) {
+    chosen.note =
+        message("images are prepared otherwise than ", checkpoint.path.string(), " says: ", used);
+  }
+  return chosen;
+}
+
+ChosenDescription choose_description(const Checkpoint& checkpoint, const ModelOptions& model,
+                                     const PreprocessingOptions& options, const DataOptions& data) {
+  return choose_description(checkpoint,
+                            model.resolve(base_config(checkpoint, model), data.classes_of_name()),
+                            options, data.dataset_given() ? data.dataset() : "");
+}
+
+Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint,
+                     const DataDescription& description, DataOptions& options) {
   nlohmann::json stored = stored_data(checkpoint);
   if (stored.is_null() && checkpoint.data) stored = {{"dataset", checkpoint.data->dataset}};
   if (!options.dataset_given()) {
@@ -76,9 +132,9 @@ Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, const Model
     }
   }
   options.set_defaults(stored);
-  options.fit_images_to(model.image_size());
+  options.set_fit(description.preprocessing.fit);
   Dataset data = options.load(runtime);
-  require_same_classes(checkpoint, data);
+  require_same_classes(checkpoint, description.class_names, data);
   return data;
 }
 
@@ -106,10 +162,6 @@ ImageSelection select_images(const std::string& part, const Dataset& data,
                               "which the network knows and is too sure of"));
   }
   throw ConfigError(message(data.name, " has no ", part, " images"));
-}
-
-DataDescription data_description(const Checkpoint& checkpoint, const Dataset& data) {
-  return checkpoint.data ? *checkpoint.data : data_description(data);
 }
 
 }  // namespace msd

@@ -8,6 +8,7 @@
 
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
+#include "apps/common/preprocessing_options.h"
 #include "models/weights/checkpoint.h"
 
 namespace msd {
@@ -23,11 +24,28 @@ std::optional<MsdnetConfig> base_config(const Checkpoint& checkpoint, const Mode
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
                      std::optional<std::int64_t> dataset_classes, DType dtype = DType::f32);
 
-/// Loads the data of the command line; what it leaves open is as the checkpoint's run had it.
-/// Throws ConfigError where neither says which data, and where a folder's classes are not those of
-/// the folder the checkpoint was trained on.
-Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& model,
-                     DataOptions& options);
+/// What the network must know of its images.
+struct ChosenDescription {
+  DataDescription data;
+  /// For people: what was taken where neither the weights' file nor options said it, or other than
+  /// the file says. Empty where all is as the file says.
+  std::string note;
+};
+
+/// The checkpoint's description, or the usual one for this network and `dataset` (empty: none), and
+/// the options over it.
+ChosenDescription choose_description(const Checkpoint& checkpoint, const MsdnetConfig& config,
+                                     const PreprocessingOptions& options,
+                                     const std::string& dataset);
+/// The same before the data are loaded, which may decide the number of classes.
+ChosenDescription choose_description(const Checkpoint& checkpoint, const ModelOptions& model,
+                                     const PreprocessingOptions& options, const DataOptions& data);
+
+/// Loads the data of the command line, its images brought to the network's input as `description`
+/// says; what it leaves open is as the checkpoint's run had it. Throws ConfigError where neither
+/// says which data, and where their classes are not those that the description names.
+Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint,
+                     const DataDescription& description, DataOptions& options);
 
 /// Some images of a set.
 struct ImageSelection {
@@ -42,8 +60,5 @@ struct ImageSelection {
 ImageSelection select_images(const std::string& part, const Dataset& data,
                              const DataOptions& options, const Checkpoint& checkpoint,
                              bool split_given);
-
-/// What the network was trained with: the checkpoint's, or for a bare state dictionary `data`'s.
-DataDescription data_description(const Checkpoint& checkpoint, const Dataset& data);
 
 }  // namespace msd

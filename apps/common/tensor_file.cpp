@@ -4,10 +4,10 @@
 #include "kernels/check.h"
 
 namespace msd {
-const Tensor& require_tensor(const Safetensors& file, const std::string& path,
-                             const std::string& name) {
+
+const Tensor& require_tensor(const Safetensors& file, const std::string& path, const char* name) {
   const auto found = file.tensors.find(name);
-  if (found == file.tensors.end()) throw FormatError(path + ": has no tensor `" + name + "`");
+  if (found == file.tensors.end()) throw FormatError(message(path, ": has no tensor `", name, "`"));
   return found->second;
 }
 

@@ -7,9 +7,9 @@
 
 namespace msd {
 
-/// Tensor `name` of `file`, or FormatError naming `path`.
-const Tensor& require_tensor(const Safetensors& file, const std::string& path,
-                             const std::string& name);
+/// Tensor `name` of `file`, or FormatError naming `path`. (No std::string: g++ 13 and 14 take what
+/// is returned for a part of a temporary one.)
+const Tensor& require_tensor(const Safetensors& file, const std::string& path, const char* name);
 
 /// The number of images in `planar`, [n,3,size,size]; throws FormatError naming `path`.
 std::int64_t count_planar_images(const Tensor& planar, std::int64_t size, const std::string& path);

@@ -40,6 +40,16 @@ Weights with_config(Checkpoint read, const ConvertOptions& options) {
     checkpoint.config = options.model.resolve(checkpoint.config, std::nullopt);
     require_state(checkpoint, *checkpoint.config);
   }
+  if (options.preprocessing.given()) {
+    const ChosenDescription chosen =
+        choose_description(checkpoint, *checkpoint.config, options.preprocessing, "");
+    checkpoint.data = chosen.data;
+    std::cerr << "msd-convert: " << options.output
+              << " says of its images: " << preprocessing_text(chosen.data.preprocessing) << '\n';
+  } else if (checkpoint.data) {  // for an input that the options may have changed
+    checkpoint.data->preprocessing =
+        with_hints(checkpoint.data->preprocessing, {}, *checkpoint.config);
+  }
   return weights;
 }
 
@@ -101,6 +111,9 @@ void write_split(const ConvertOptions& options) {
 }
 
 void convert_values(const PickleValue& root, const ConvertOptions& options) {
+  if (options.preprocessing.given()) {
+    throw ConfigError("holds no network's weights, which alone have images and classes");
+  }
   switch (options.target()) {
     case ConvertTarget::describe:
       if (options.json) {

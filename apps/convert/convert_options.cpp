@@ -64,6 +64,7 @@ void ConvertOptions::add_to(CommandLine& line) {
   line.find("--preset").default_text("what the file says, or its names and shapes");
   data.add_to(line, /*for_training=*/false);
   line.find("--dataset").default_text("none");
+  preprocessing.add_to(line, /*with_class_names=*/true);
   line.remove("--split");
   line.option("--holdout", holdout,
               "Of index.pth: how many of its last images are held out; -1: 5000 of CIFAR, 50000 "
@@ -75,7 +76,11 @@ void ConvertOptions::add_to(CommandLine& line) {
 }
 
 void ConvertOptions::check_usage() {
+  preprocessing.check_usage();
   if (output.empty()) {
+    for (const std::string& name : PreprocessingOptions::names()) {
+      line_->refuse_without_effect({name}, "no output");
+    }
     line_->refuse_without_effect(
         {"--weights-only", "--module-prefix", "--exit", "--keep-batchnorm", "--dataset"},
         "no output");
@@ -100,6 +105,9 @@ void ConvertOptions::check_usage() {
     line_->refuse_without_effect({"--exit", "--keep-batchnorm"}, context);
   }
   if (target_ == ConvertTarget::onnx || target_ == ConvertTarget::json) {
+    for (const std::string& name : PreprocessingOptions::names()) {
+      line_->refuse_without_effect({name}, context);
+    }
     line_->refuse_without_effect({"--weights-only"}, context);
   }
   if (target_ != ConvertTarget::json) {

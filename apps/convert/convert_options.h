@@ -7,6 +7,7 @@
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
 #include "apps/common/options.h"
+#include "apps/common/preprocessing_options.h"
 
 namespace msd {
 
@@ -25,6 +26,7 @@ class ConvertOptions {
   std::string input, output;
   ModelOptions model;
   DataOptions data;
+  PreprocessingOptions preprocessing;
   std::int64_t holdout = -1;  // of a permutation; -1: as its implementation takes
   bool json = false;
   bool weights_only = false, module_prefix = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/convert/describe.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <set>
@@ -42,6 +43,26 @@ std::string options_of(const MsdnetConfig& config) {
   return all.options();
 }
 
+nlohmann::json preprocessing_json(const Checkpoint& checkpoint) {
+  if (!checkpoint.data) return {};
+  const Preprocessing& preprocessing = checkpoint.data->preprocessing;
+  return {{"resize", preprocessing.fit.resize},
+          {"crop", preprocessing.fit.crop},
+          {"interpolation", name(preprocessing.fit.interpolation)},
+          {"mean", preprocessing.mean},
+          {"std", preprocessing.std}};
+}
+
+// The first few, where there are many.
+std::string class_list(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 10;
+  std::string text = std::to_string(names.size()) + ": ";
+  for (std::size_t i = 0; i < std::min(kMost, names.size()); ++i) {
+    text += (i == 0 ? "" : ", ") + one_line(names[i]);
+  }
+  return names.size() > kMost ? text + ", ..." : text;
+}
+
 nlohmann::ordered_json json_of(const Weights& weights) {
   const Checkpoint& checkpoint = weights.checkpoint;
   const Totals totals = totals_of(checkpoint.state);
@@ -57,6 +78,9 @@ nlohmann::ordered_json json_of(const Weights& weights) {
       {"optimizer",
        checkpoint.state.optimizer ? nlohmann::json(*checkpoint.state.optimizer) : nlohmann::json()},
       {"dataset", checkpoint.data ? nlohmann::json(checkpoint.data->dataset) : nlohmann::json()},
+      {"preprocessing", preprocessing_json(checkpoint)},
+      {"class_names",
+       checkpoint.data ? nlohmann::json(checkpoint.data->class_names) : nlohmann::json()},
       {"fingerprint", checkpoint.fingerprint}};
   nlohmann::ordered_json tensors = nlohmann::ordered_json::object();
   for (const auto& [tensor_name, tensor] : checkpoint.state.tensors) {
@@ -91,7 +115,15 @@ void describe_weights(std::ostream& out, const Weights& weights, bool json) {
   } else if (!checkpoint.state.optimizer_problem.empty()) {
     out << "optimizer: not usable, " << checkpoint.state.optimizer_problem << '\n';
   }
-  if (checkpoint.data) out << "data: " << checkpoint.data->dataset << '\n';
+  if (checkpoint.data) {
+    const DataDescription& data = *checkpoint.data;
+    if (!data.dataset.empty()) out << "data: " << data.dataset << '\n';
+    out << "images: " << preprocessing_text(data.preprocessing) << '\n';
+    if (!data.class_names.empty()) out << "classes: " << class_list(data.class_names) << '\n';
+  } else {
+    out << "images: the file does not say how they are prepared; usual for its kind of network: "
+        << preprocessing_text(usual_preprocessing(*checkpoint.config)) << '\n';
+  }
   out << "fingerprint: " << checkpoint.fingerprint << '\n';
 }
 

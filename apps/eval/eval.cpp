@@ -13,11 +13,13 @@ void eval(EvalOptions& options) {
   const Checkpoint checkpoint = read_checkpoint(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.precision.apply(*runtime);
-  const Dataset data = load_dataset(*runtime, checkpoint, options.model, options.data);
+  const auto [description, note] =
+      choose_description(checkpoint, options.model, options.preprocessing, options.data);
+  const Dataset data = load_dataset(*runtime, checkpoint, description, options.data);
+  options.preprocessing.require_effect_on(data.name);
   const Network network = load_network(*runtime, checkpoint, options.model, data.classes(),
                                        options.precision.parameters());
   require_fit(network.config(), data);
-  const DataDescription description = data_description(checkpoint, data);
   const EvalRun run{*runtime, options, checkpoint, network, data, description};
   if (options.mode == "budget") {
     evaluate_budgets(run);
@@ -25,6 +27,7 @@ void eval(EvalOptions& options) {
     evaluate_anytime(run);
   }
   if (!std::cout.flush()) throw IoError("cannot write the results to stdout");
+  if (!note.empty()) std::cerr << "msd-eval: " << note << '\n';
 }
 
 }  // namespace msd

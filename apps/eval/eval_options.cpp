@@ -25,6 +25,7 @@ void EvalOptions::add_to(CommandLine& line) {
   line.find("--split").default_text("the checkpoint's");
   const std::vector<std::string> parts = {"test", "holdout", "train"};
   line.option("--part", part, "Images to evaluate on").one_of(parts).show_default().group("Data");
+  preprocessing.add_to(line, /*with_class_names=*/true);
 
   const std::string group = "Evaluation";
   line.option("--mode", mode,
@@ -60,6 +61,7 @@ void EvalOptions::add_to(CommandLine& line) {
 }
 
 void EvalOptions::check_usage() const {
+  preprocessing.check_usage();
   if (mode == "budget") {
     line_->refuse_without_effect({"--time-images"}, "--mode budget");
     return;

@@ -8,6 +8,7 @@
 #include "apps/common/model_options.h"
 #include "apps/common/options.h"
 #include "apps/common/precision.h"
+#include "apps/common/preprocessing_options.h"
 #include "apps/common/runtime_options.h"
 #include "apps/eval/report.h"
 
@@ -28,6 +29,7 @@ class EvalOptions {
   PrecisionOption precision;
   ModelOptions model;
   DataOptions data;
+  PreprocessingOptions preprocessing;
   std::string mode = "anytime", part = "test", fit_part = "holdout", output;
   std::int64_t time_images = 100, batch_size = 0;  // 0: preferred_batch()
 

@@ -22,27 +22,29 @@ constexpr std::int64_t kMostRows = 50;  // without --verbose
 struct Inputs {
   std::optional<Dataset> data;  // where the images are a data set's
   DataDescription description;
+  std::string note;  // for people, of the description
 };
 
 Inputs load_inputs(Runtime& runtime, const Checkpoint& checkpoint, InferOptions& options) {
   Inputs inputs;
-  if (options.from_dataset()) {
-    inputs.data = load_dataset(runtime, checkpoint, options.model, options.data);
-    inputs.description = data_description(checkpoint, *inputs.data);
-  } else if (checkpoint.data) {
-    inputs.description = *checkpoint.data;
-  } else if (options.tensors.empty()) {
-    throw ConfigError(
-        message(checkpoint.path.string(),
-                " does not say the mean and deviation its images are normalised "
-                "with; name its data with --dataset, or use a checkpoint of msd-train"));
-  }
+  if (!options.tensors.empty()) return inputs;
+  ChosenDescription chosen =
+      choose_description(checkpoint, options.model, options.preprocessing, options.data);
+  inputs.description = std::move(chosen.data);
+  inputs.note = std::move(chosen.note);
+  if (!options.from_dataset()) return inputs;
+  inputs.data = load_dataset(runtime, checkpoint, inputs.description, options.data);
+  options.preprocessing.require_effect_on(inputs.data->name);
+  std::vector<std::string>& names = inputs.description.class_names;
+  if (names.empty()) names = inputs.data->class_names;
   return inputs;
 }
 
 std::unique_ptr<Samples> make_samples(const Inputs& inputs, const Checkpoint& checkpoint,
                                       const InferOptions& options, const MsdnetConfig& config) {
-  if (!inputs.data) return file_samples(options.inputs, options.limit, config);
+  if (!inputs.data) {
+    return file_samples(options.inputs, options.limit, inputs.description.preprocessing.fit);
+  }
   require_fit(config, *inputs.data);
   return dataset_samples(
       select_images(options.part, *inputs.data, options.data, checkpoint, options.given("--split")),
@@ -68,6 +70,7 @@ void infer(InferOptions& options) {
 
   const std::unique_ptr<Samples> samples =
       make_samples(inputs, checkpoint, options, network.config());
+  if (!inputs.note.empty()) std::cerr << "msd-infer: " << inputs.note << '\n';
   const bool rows = options.verbose || samples->size() <= kMostRows;
   SamplePrinter printer(options.json ? SamplePrinter::Style::json
                         : rows       ? SamplePrinter::Style::table
@@ -84,10 +87,21 @@ void infer(InferOptions& options) {
                                 make_runtime};
   const auto* deadline = std::get_if<Deadline>(&chosen.rule);
   Summary summary(network.architecture().exits(), deadline ? deadline->microseconds : 0.0);
+  std::string first_error;
   const auto start = std::chrono::steady_clock::now();
-  run_samples(plan, *samples, settings, [&](std::int64_t i, const Classification& result) {
-    summary.add(result, samples->label(i));
-    printer.print(samples->name(i), result, samples->label(i));
+  run_samples(plan, *samples, settings, [&](std::int64_t i, const SampleResult& result) {
+    if (result.error.empty()) {
+      summary.add(result.answer, samples->label(i));
+      printer.print(samples->name(i), result.answer, samples->label(i));
+    } else {
+      summary.add_failed();
+      printer.print_failed(samples->name(i), result.error);
+      if (first_error.empty()) {
+        const std::string name = one_line(text_of_input(samples->name(i)));
+        const bool named = result.error.find(name) != std::string::npos;
+        first_error = named ? result.error : name + ": " + result.error;
+      }
+    }
   });
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -98,11 +112,16 @@ void infer(InferOptions& options) {
     nlohmann::ordered_json json = summary.json(seconds, full);
     json["threads"] = settings.workers;
     json["rule"] = exit_rule_json(options, chosen);
-    std::cout << nlohmann::ordered_json{{"summary", json}}.dump() << '\n';
+    print_json_line({{"summary", json}});
   } else {
     std::cout << summary.text(seconds, full);
   }
   if (!std::cout.flush()) throw IoError("cannot write the results to stdout; is the disk full?");
+  if (summary.failed() > 0 && samples->size() == 1) throw IoError(first_error);
+  if (summary.failed() > 0) {
+    throw IoError(message(summary.failed(), " of ", samples->size(),
+                          " images could not be classified, the first: ", first_error));
+  }
 }
 
 }  // namespace msd

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/infer/infer_options.h"
 
-#include "data/image_file.h"
-#include "kernels/check.h"
+#include "data/image_listing.h"
 
 namespace msd {
 namespace {
@@ -26,8 +25,9 @@ void exclude(CommandLine& line, const std::string& name, const Names& others) {
 
 void InferOptions::add_inputs(CommandLine& line) {
   line.option("images", inputs,
-              message("Image files (", kImageFormats,
-                      "; EXIF's orientation is ignored), or folders of them"))
+              "Image files, or folders to search at any depth (" + image_endings_text() +
+                  "; EXIF's orientation is ignored); where one cannot be read, the others are "
+                  "classified and the exit code is 1")
       .group("Input");
   data.add_to(line, /*for_training=*/false);
   for (const char* name : {"--dataset", "--data", "--split"}) {
@@ -48,10 +48,12 @@ void InferOptions::add_inputs(CommandLine& line) {
       .needs(line.find("--tensors"))
       .group("Input");
   line.find("--tensors").needs(line.find("--logits"));
+  preprocessing.add_to(line, /*with_class_names=*/true);
   const Names of_dataset = {"--dataset", "--data", "--split", "--part"};
   exclude(line, "images", of_dataset);
   exclude(line, "--tensors", of_dataset);
   exclude(line, "--tensors", {"images", "--limit"});
+  exclude(line, "--tensors", PreprocessingOptions::names());
 }
 
 void InferOptions::add_rules(CommandLine& line) {
@@ -112,6 +114,7 @@ void InferOptions::add_to(CommandLine& line) {
 }
 
 void InferOptions::check_usage() const {
+  preprocessing.check_usage();
   if (given("--thresholds") && !given("--budget") && !given("--p")) {
     throw UsageError("--thresholds needs --budget or --p, which is required");
   }

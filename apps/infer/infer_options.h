@@ -9,6 +9,7 @@
 #include "apps/common/model_options.h"
 #include "apps/common/options.h"
 #include "apps/common/precision.h"
+#include "apps/common/preprocessing_options.h"
 #include "apps/common/runtime_options.h"
 
 namespace msd {
@@ -25,6 +26,7 @@ class InferOptions {
   std::string weights;
   ModelOptions model;
   DataOptions data;
+  PreprocessingOptions preprocessing;
   RuntimeOptions runtime;
   PrecisionOption precision;
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <csignal>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -39,6 +40,7 @@ void print_start(const TrainingRun& run, const RunFolder& folder, const MsdnetCo
             << "data: " << run.data.name << ", " << run.split.train.size() << " training, "
             << run.split.holdout.size() << " hold-out and " << run.data.test.size()
             << " test images\n"
+            << "images: " << preprocessing_text(run.description.preprocessing) << '\n'
             << "run folder: " << folder.path().string() << ", " << run.runtime.description()
             << '\n';
 }
@@ -78,12 +80,69 @@ std::int64_t log_interval(const TrainOptions& options, const Runtime& runtime) {
 
 // The configuration the options say, over the checkpoint's that the weights come from.
 MsdnetConfig config_of(const TrainOptions& options, const Checkpoint* weights,
-                       const Dataset& data) {
+                       std::optional<std::int64_t> classes) {
   const std::optional<MsdnetConfig> base =
       weights == nullptr ? std::nullopt : base_config(*weights, options.model);
-  const MsdnetConfig config = options.model.resolve(base, data.classes());
-  require_fit(config, data);
-  return config;
+  return options.model.resolve(base, classes);
+}
+
+// How the pictures become the network's input; nothing where all must have its size: small images
+// are resized only where somebody said so.
+std::optional<ImageFit> fit_of(const TrainOptions& options, const Checkpoint* weights,
+                               const MsdnetConfig& config) {
+  if (!options.data.resizes()) return std::nullopt;
+  const PreprocessingHints hints = options.preprocessing.hints();
+  const bool stated = weights != nullptr && weights->data;
+  const ImageFit fit =
+      with_hints(stated ? weights->data->preprocessing : usual_preprocessing(config), hints, config)
+          .fit;
+  const bool asked = options.model.image_size() || options.preprocessing.says_fit();
+  if (!asked && !options.resume && config.input_kind == InputKind::cifar) return std::nullopt;
+  return fit;
+}
+
+// What the run stores of its data. A run that goes on keeps its own.
+DataDescription description_of(const TrainOptions& options, const Dataset& data,
+                               const std::optional<ImageFit>& fit,
+                               const std::optional<StoppedRun>& stopped) {
+  DataDescription description = data_description(data);
+  Preprocessing& own = description.preprocessing;
+  own.fit = fit.value_or(own.fit);
+  if (stopped && stopped->latest.data) {
+    own.mean = stopped->latest.data->preprocessing.mean;
+    own.std = stopped->latest.data->preprocessing.std;
+  }
+  const PreprocessingHints hints = options.preprocessing.hints();
+  own.mean = hints.mean.value_or(own.mean);
+  own.std = hints.std.value_or(own.std);
+  return description;
+}
+
+// Throws ConfigError where the images would be prepared otherwise than the run began with them.
+void require_same_images(const Checkpoint& resumed, const DataDescription& description) {
+  if (!resumed.data || resumed.data->preprocessing == description.preprocessing) return;
+  throw ConfigError("--resume continues with the images as the run began with them: " +
+                    preprocessing_text(resumed.data->preprocessing) +
+                    "; leave out what says otherwise or start a new run");
+}
+
+// What to tell of weights that were made with other numbers than this run normalises with.
+std::string normalization_warning(const Checkpoint& start, const MsdnetConfig& config,
+                                  const DataDescription& description) {
+  const Preprocessing& own = description.preprocessing;
+  const Preprocessing theirs =
+      start.data ? start.data->preprocessing : usual_preprocessing(config, description.dataset);
+  constexpr float kNoticed = 0.1f;  // grey levels; the public CIFAR numbers differ by less
+  bool same = true;
+  for (std::size_t c = 0; c < own.mean.size(); ++c) {
+    same = same && std::abs(own.mean[c] - theirs.mean[c]) <= kNoticed &&
+           std::abs(own.std[c] - theirs.std[c]) <= kNoticed;
+  }
+  if (same) return "";
+  return message("this run trains on images with ", preprocessing_text(own), "; ",
+                 start.path.string(),
+                 start.data ? " was made with " : " does not say, but its kind usually has ",
+                 preprocessing_text(theirs), ", which --normalise or --mean and --std can keep");
 }
 
 TrainingState state_of(const StoppedRun& stopped, Network& network) {
@@ -103,14 +162,19 @@ void write_config(const RunFolder& folder, const MsdnetConfig& config,
 int run_training(const TrainOptions& options, const std::optional<StoppedRun>& stopped) {
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.recipe.precision.apply(*runtime);
-  DataOptions data_options = options.data;
-  data_options.fit_images_to(options.model.image_size());
-  const Dataset data = data_options.load(*runtime);
-  const Split split = data_options.split(data);
   std::optional<Checkpoint> start;
   if (!options.weights.empty()) start = read_checkpoint(options.weights);
   const Checkpoint* weights = stopped ? &stopped->latest : start ? &*start : nullptr;
-  const MsdnetConfig config = config_of(options, weights, data);
+  DataOptions data_options = options.data;
+  const std::optional<ImageFit> fit =
+      fit_of(options, weights, config_of(options, weights, data_options.classes_of_name()));
+  data_options.set_fit(fit);
+  const Dataset data = data_options.load(*runtime);
+  options.preprocessing.require_effect_on(data.name);
+  const Split split = data_options.split(data);
+  const MsdnetConfig config = config_of(options, weights, data.classes());
+  require_fit(config, data);
+  const DataDescription description = description_of(options, data, fit, stopped);
 
   Network network(config, runtime->allocator(), options.recipe.precision.parameters());
   RecipeOptions recipe = options.recipe;
@@ -120,6 +184,7 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
                                  {"data_fingerprint", data.fingerprint}};
   TrainingState state;
   if (stopped) {
+    if (config == stopped->latest.config) require_same_images(stopped->latest, description);
     require_same(stopped->latest, config, stored);
     require_same_split(stopped->folder, data, split);
     state = state_of(*stopped, network);
@@ -132,6 +197,7 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   const TrainingRun run = {*runtime,
                            network,
                            data,
+                           description,
                            split,
                            recipe,
                            options.workers,
@@ -150,6 +216,10 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   write_config(folder, config, stored);
   if (!options.json) print_start(run, folder, config);
   if (!little_space.empty()) progress.warn(little_space);
+  if (start) {
+    const std::string other = normalization_warning(*start, config, description);
+    if (!other.empty()) progress.warn(other);
+  }
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);
   if (!trainer.run(folder, state, stop_requested)) {

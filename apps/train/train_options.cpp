@@ -17,7 +17,9 @@ constexpr std::int64_t kMostSteps = std::int64_t{1} << 40;
 bool works_on_tensors(Option option) {
   const std::string group = option.group_name();
   const std::string name = option.name();
-  if (group != "Data" && group != "Training" && group != "Run") return true;
+  if (group != "Data" && group != "Training" && group != "Run" && !group.starts_with("Images")) {
+    return true;
+  }
   const std::initializer_list<std::string_view> obeyed = {
       "--lr",        "--momentum",     "--nesterov", "--weight-decay",
       "--precision", "--exit-weights", "--weights",  "--optimizer-state"};
@@ -41,6 +43,7 @@ void TrainOptions::add_to(CommandLine& line) {
   line.last_one_wins();
   model.add_to(line);
   data.add_to(line, /*for_training=*/true);
+  preprocessing.add_to(line, /*with_class_names=*/false);
   recipe.add_to(line);
   line.option("--workers", workers, "Threads that prepare batches; 0: none beside the training")
       .range(0, 256)
@@ -144,6 +147,7 @@ SavePolicy TrainOptions::save_policy() const {
 
 void TrainOptions::check_usage() const {
   data.check_usage();
+  preprocessing.check_usage();
   recipe.check_usage();
   if (!weights.empty()) line_->refuse_without_effect({"--init"}, "--weights");
   if (!tensors.empty()) {

@@ -8,6 +8,7 @@
 #include "apps/common/data_options.h"
 #include "apps/common/model_options.h"
 #include "apps/common/options.h"
+#include "apps/common/preprocessing_options.h"
 #include "apps/common/runtime_options.h"
 #include "apps/train/recipe_options.h"
 #include "apps/train/trainer.h"
@@ -25,6 +26,7 @@ class TrainOptions {
 
   ModelOptions model;
   DataOptions data;
+  PreprocessingOptions preprocessing;
   RecipeOptions recipe;
   RuntimeOptions runtime;
 

@@ -23,8 +23,8 @@ LoaderOptions loader_options(const TrainingRun& run) {
   options.seed = run.options.seed;
   options.dtype = run.options.precision.parameters();
   options.workers = run.workers;
-  options.mean = run.data.mean;
-  options.std = run.data.std;
+  options.mean = run.description.preprocessing.mean;
+  options.std = run.description.preprocessing.std;
   return options;
 }
 
@@ -66,7 +66,6 @@ Trainer::Trainer(const TrainingRun& run, Progress& progress)
     : run_(run),
       progress_(progress),
       exit_weights_(run.options.exit_weights(run.network.architecture().exits())),
-      description_(data_description(run.data)),
       feed_(run.runtime, run.data.train, run.split.train, loader_options(run)),
       schedule_(run.options.schedule(), run.options.epochs, feed_.steps_per_epoch()),
       sgd_(run.runtime, run.network.parameters(), run.options.sgd()),
@@ -181,7 +180,7 @@ nlohmann::json Trainer::training_line() const {
 bool Trainer::evaluate_epoch(nlohmann::json& line) {
   const auto evaluated = [&](const ImageSet& set, const std::vector<std::int64_t>& indices) {
     return evaluate(run_.runtime, run_.network, run_.options.precision.activations(), set, indices,
-                    description_)
+                    run_.description)
         .counts;
   };
   bool is_best = true;  // without a hold-out the last epoch counts, never the test set's best
@@ -244,7 +243,7 @@ void Trainer::write(const std::vector<std::filesystem::path>& also) {
     const std::filesystem::path previous =
         file == folder_->latest() ? folder_->previous() : std::filesystem::path();
     if (file == files.front()) {
-      write_checkpoint(file, run_.network, description_, training, previous);
+      write_checkpoint(file, run_.network, run_.description, training, previous);
     } else {
       link_file_atomically(files.front(), file, previous);
     }

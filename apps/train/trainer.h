@@ -35,6 +35,7 @@ struct TrainingRun {
   Runtime& runtime;
   Network& network;
   const Dataset& data;
+  const DataDescription& description;  // stored in checkpoints
   const Split& split;
   const RecipeOptions& options;
   int workers = 1;
@@ -87,7 +88,6 @@ class Trainer {
   TrainingRun run_;
   Progress& progress_;
   std::vector<double> exit_weights_;
-  DataDescription description_;
   BatchFeed feed_;
   Schedule schedule_;
   Sgd sgd_;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "msd/classifier.h"
 
-#include <cmath>
+#include <array>
 #include <map>
 #include <utility>
 
 #include "data/image_file.h"
+#include "data/image_resize.h"
 #include "kernels/check.h"
 #include "models/exits/exit_decision.h"
 #include "models/exits/thresholds_file.h"
@@ -46,20 +47,29 @@ std::unique_ptr<Runtime> runtime_for(const ClassifierOptions& options) {
   return runtime;
 }
 
-DataDescription data_of(const Checkpoint& checkpoint, const ClassifierOptions& options) {
-  DataDescription data = checkpoint.data.value_or(DataDescription{});
+std::array<double, 3> doubles(const std::array<float, 3>& values) {
+  return {values[0], values[1], values[2]};
+}
+
+DataDescription data_of(const Checkpoint& checkpoint, const MsdnetConfig& config,
+                        const ClassifierOptions& options) {
+  PreprocessingHints hints;
   if (options.normalization) {
-    data.mean = options.normalization->mean;
-    data.std = options.normalization->deviation;
-    for (std::size_t c = 0; c < data.std.size(); ++c) {
-      if (std::isfinite(data.mean[c]) && std::isfinite(data.std[c]) && data.std[c] > 0.0f) continue;
-      throw ConfigError(message("a normalization by mean ", data.mean[c], " and deviation ",
-                                data.std[c], "; a deviation is above 0"));
-    }
-  } else if (!checkpoint.data) {
-    throw ConfigError(message(checkpoint.path.string(),
-                              " does not say the mean and deviation its images are normalised with;"
-                              " give ClassifierOptions::normalization"));
+    hints.set_normalization(doubles(options.normalization->mean),
+                            doubles(options.normalization->deviation));
+  }
+  if (options.fit) {
+    if (options.fit->resize != 0) hints.resize = options.fit->resize;
+    if (options.fit->crop != 0) hints.crop = options.fit->crop;
+    hints.interpolation = options.fit->interpolation;
+  }
+  DataDescription data = checkpoint.data.value_or(DataDescription{});
+  if (!checkpoint.data) data.preprocessing = usual_preprocessing(config);
+  data.preprocessing = with_hints(data.preprocessing, hints, config);
+  if (!options.class_names.empty()) data.class_names = options.class_names;
+  if (!options.class_names.empty() && std::ssize(options.class_names) != config.classes) {
+    throw ConfigError(message("ClassifierOptions::class_names has ", options.class_names.size(),
+                              " names, and the network ", config.classes, " classes"));
   }
   return data;
 }
@@ -86,8 +96,9 @@ struct Classifier::State {
 
   State(const Checkpoint& checkpoint, const ClassifierOptions& options)
       : runtime(runtime_for(options)),
-        data(data_of(checkpoint, options)),
         network(network_of(*runtime, checkpoint, parameter_type(options.precision))),
+        data(data_of(checkpoint, network.config(), options)),
+        normalization_known(checkpoint.data || options.normalization),
         activations(activation_type(options.precision)),
         costs(exit_costs(network.architecture())) {
     if (options.thresholds_file.empty()) return;
@@ -123,8 +134,7 @@ struct Classifier::State {
   }
 
   Answer classify(const Image& image, const ExitRule& rule) {
-    const std::int64_t size = network.config().image_size;
-    const Image fitted = fit_to(image, size, size, resized_side(network.config()));
+    const Image fitted = fit_to(image, data.preprocessing.fit);
     const Classification found = classifier_for(rule).classify(fitted.pixels.data(), rule);
     Answer said = answer(found.final);
     for (const Outcome& outcome : found.exits) said.exits.push_back(answer(outcome));
@@ -142,13 +152,23 @@ struct Classifier::State {
   }
 
   std::unique_ptr<Runtime> runtime;
-  DataDescription data;
   Network network;
+  DataDescription data;
+  bool normalization_known;
   DType activations;
   std::vector<ExitCost> costs;
   std::optional<ThresholdsFile> thresholds;
   std::map<std::vector<std::int64_t>, std::unique_ptr<Prepared>> prepared;  // by their exits
 };
+
+Normalization normalization_of(const std::string& name) {
+  if (find_normalization(name) == nullptr) {
+    throw ConfigError("no normalization is called " + name + "; use imagenet, cifar10 or cifar100");
+  }
+  PreprocessingHints hints;
+  hints.set_normalization(name);
+  return {*hints.mean, *hints.std};
+}
 
 Classifier::Classifier(const std::string& weights, const ClassifierOptions& options)
     : state_(std::make_unique<State>(read_checkpoint(weights), options)) {}
@@ -187,6 +207,11 @@ ExitRule Classifier::rule_for_p(double p) const {
 std::int64_t Classifier::exits() const { return state_->network.config().blocks; }
 std::int64_t Classifier::classes() const { return state_->network.config().classes; }
 const std::vector<std::string>& Classifier::class_names() const { return state_->data.class_names; }
+ImageFit Classifier::fit() const { return state_->data.preprocessing.fit; }
+Normalization Classifier::normalization() const {
+  return {state_->data.preprocessing.mean, state_->data.preprocessing.std};
+}
+bool Classifier::is_normalization_known() const { return state_->normalization_known; }
 std::int64_t Classifier::image_size() const { return state_->network.config().image_size; }
 
 std::int64_t Classifier::mul_adds(std::int64_t exit) const {

@@ -3,21 +3,12 @@
 
 namespace msd {
 
-std::int64_t resized_side(const MsdnetConfig& config) {
-  switch (config.input_kind) {
-    case InputKind::cifar:
-      break;
-    case InputKind::imagenet:
-      return config.image_size * 8 / 7;
-  }
-  return 0;
-}
-
 ImageSession::ImageSession(Runtime& runtime, const Plan& plan, const DataDescription& description)
     : runtime_(runtime),
       session_(runtime, plan, 1),
       reader_(runtime, 1, plan.architecture().config.classes, plan.dtype()),
-      normalizer_(runtime.allocator(), description.mean, description.std) {
+      normalizer_(runtime.allocator(), description.preprocessing.mean,
+                  description.preprocessing.std) {
   const View input = session_.input();
   pixels_ = Tensor::empty(runtime.allocator(), {input.h, input.w, input.c}, DType::u8);
   index_ = Tensor::zeros(runtime.allocator(), {1}, DType::i64);

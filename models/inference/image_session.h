@@ -22,11 +22,6 @@ struct ClassProbability {
   double probability = 0.0;
 };
 
-/// The shorter side that a picture of any shape is resized to before the middle of it is taken as
-/// the network's input, for fit_to of data/image_file.h: 0, as small as covers the input, but for
-/// ImageNet's networks, which see images without their border: 256 for 224.
-std::int64_t resized_side(const MsdnetConfig& config);
-
 /// Takes images one by one through a plan, stage by stage. Its answers are, bit for bit, those of
 /// an Evaluator. Not thread-safe; one a thread may share the plan.
 class ImageSession {

@@ -51,18 +51,40 @@ StateDict read_state(const std::shared_ptr<const FileBytes>& file, WeightsFormat
 }
 
 nlohmann::json to_json(const DataDescription& data) {
-  return {{"dataset", data.dataset},
-          {"class_names", data.class_names},
-          {"mean", data.mean},
-          {"std", data.std}};
+  nlohmann::json json = {{"dataset", data.dataset},
+                         {"class_names", data.class_names},
+                         {"mean", data.preprocessing.mean},
+                         {"std", data.preprocessing.std}};
+  const ImageFit& fit = data.preprocessing.fit;
+  if (fit == ImageFit{}) return json;
+  json["resize"] = fit.resize;
+  json["crop"] = fit.crop;
+  json["interpolation"] = name(fit.interpolation);
+  return json;
 }
 
-DataDescription data_of(const nlohmann::json& described) {
+ImageFit fit_of(const nlohmann::json& described, const MsdnetConfig& config) {
+  // Programs that did not store it trained on pictures of the input's size, or resized to it.
+  if (!described.contains("resize")) return whole_fit(config);
+  ImageFit fit;
+  read_member(described, "resize", fit.resize);
+  read_member(described, "crop", fit.crop);
+  fit.interpolation = interpolation_named(described.at("interpolation").get<std::string>());
+  if (fit.crop != config.image_size || fit.resize < fit.crop || fit.resize > ImageFit::kLargest) {
+    throw FormatError(message("damaged metadata: images of ", fit.crop, "x", fit.crop,
+                              " out of a shorter side of ", fit.resize, ", for a network's input ",
+                              "of ", config.image_size));
+  }
+  return fit;
+}
+
+DataDescription data_of(const nlohmann::json& described, const MsdnetConfig& config) {
   DataDescription data;
   data.dataset = described.at("dataset").get<std::string>();
   data.class_names = described.at("class_names").get<std::vector<std::string>>();
-  data.mean = described.at("mean").get<std::array<float, 3>>();
-  data.std = described.at("std").get<std::array<float, 3>>();
+  data.preprocessing.mean = described.at("mean").get<std::array<float, 3>>();
+  data.preprocessing.std = described.at("std").get<std::array<float, 3>>();
+  data.preprocessing.fit = fit_of(described, config);
   return data;
 }
 
@@ -83,7 +105,9 @@ void read_metadata(Checkpoint& checkpoint) {
                       std::string(kCheckpointFormat));
   }
   checkpoint.config = metadata.at("config").get<MsdnetConfig>();
-  if (!metadata.at("data").is_null()) checkpoint.data = data_of(metadata.at("data"));
+  if (const nlohmann::json& data = metadata.at("data"); !data.is_null()) {
+    checkpoint.data = data_of(data, *checkpoint.config);
+  }
   checkpoint.training = metadata.at("training");
   if (metadata.contains("optimizer")) {
     checkpoint.state.optimizer = metadata.at("optimizer").get<OptimizerSettings>();

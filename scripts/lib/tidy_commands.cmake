@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 # cmake -DIN=compile_commands.json -DOUT=FOLDER -DROOT=SOURCES -DFOLDERS='a|b' -P tidy_commands.cmake
-# Writes FOLDER/compile_commands.json and FOLDER/files.txt for clang-tidy: the C++ sources in FOLDERS, each
-# once (the op bodies are compiled once per instruction set; AVX2's stand for all), without -Werror
-# (clang-tidy judges by its own list) and without options clang does not know.
+# Writes FOLDER/compile_commands.json for clang-tidy, and FOLDER/files.txt, a line for each of its
+# entries: the file that is compiled, and the sources that a unity file includes. They are the C++
+# sources in FOLDERS, each once (the op bodies are compiled once per instruction set; AVX2's stand
+# for all), without -Werror (clang-tidy judges by its own list) and without options clang does not
+# know.
 file(READ "${IN}" commands)
 string(JSON count LENGTH "${commands}")
 set(kept "")
@@ -12,21 +14,28 @@ foreach(i RANGE ${last})
   string(JSON file GET "${commands}" ${i} file)
   string(JSON command GET "${commands}" ${i} command)
   string(JSON directory GET "${commands}" ${i} directory)
-  file(RELATIVE_PATH file "${ROOT}" "${file}")
-  if(NOT file MATCHES "^(${FOLDERS})/.*\\.cpp$")
+  file(RELATIVE_PATH place "${ROOT}" "${file}")
+  set(parts "${file}")
+  if(place MATCHES "/Unity/unity_[0-9]+_cxx\\.cxx$")
+    file(STRINGS "${file}" included REGEX "^#include")
+    foreach(line IN LISTS included)
+      string(REGEX REPLACE "^#include \"(.*)\"$" " \\1" line "${line}")
+      string(APPEND parts "${line}")
+    endforeach()
+  elseif(NOT place MATCHES "^(${FOLDERS})/.*\\.cpp$")
     continue()
   endif()
   if(command MATCHES "-DMSD_ISA=(generic|avx512)" AND commands MATCHES "-DMSD_ISA=avx2")
     continue()
   endif()
   string(REGEX REPLACE " -(Werror|mprefer-vector-width=[0-9]+)" "" command "${command}")
-  string(JSON entry SET "{}" file "\"${ROOT}/${file}\"")
+  string(JSON entry SET "{}" file "\"${file}\"")
   string(JSON entry SET "${entry}" directory "\"${directory}\"")
   string(REPLACE "\\" "\\\\" command "${command}")
   string(REPLACE "\"" "\\\"" command "${command}")
   string(JSON entry SET "${entry}" command "\"${command}\"")
   string(APPEND kept "${entry},\n")
-  string(APPEND files "${file}\n")
+  string(APPEND files "${parts}\n")
 endforeach()
 string(REGEX REPLACE ",\n$" "\n" kept "${kept}")
 file(WRITE "${OUT}/compile_commands.json" "[\n${kept}]\n")

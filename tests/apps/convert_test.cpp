@@ -8,6 +8,7 @@
 #include "apps/common/evaluate.h"
 #include "data/cifar.h"
 #include "data/split.h"
+#include "engine/files/file.h"
 #include "engine/files/torch_file.h"
 #include "models/weights/torch_state.h"
 #include "tests/apps/option_walk.h"
@@ -86,7 +87,7 @@ TEST_F(Convert, ThereAndBackIsTheIdentityOnEveryTensor) {
     EXPECT_EQ(after.fingerprint, before.fingerprint) << name;
     EXPECT_EQ(after.state.optimizer, before.state.optimizer) << name;
     EXPECT_EQ(*after.training, *before.training) << name;
-    EXPECT_EQ(after.data->mean, before.data->mean) << name;
+    EXPECT_EQ(after.data->preprocessing, before.data->preprocessing) << name;
   }
   EXPECT_EQ(read_text_file(path("a.pth")), read_text_file(path("c.pth.tar")));
 }
@@ -215,6 +216,11 @@ TEST_F(ConvertOptionsTest, EveryOneMatters) {
     return split + Arguments{"--dataset", "cifar10", "--data", data, "--holdout", holdout};
   };
   const std::string one = write_cifar(folder_ / "one", 1), two = write_cifar(folder_ / "two", 2);
+  write_file_atomically(path("names.txt"), "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");
+  const auto images = [&](const std::string& option, const std::string& value) {
+    return changes(option, written, pth, pth + Arguments{option, value});
+  };
+  const Arguments mean = {"--mean", "0.5,0.5,0.5"}, std = {"--std", "0.5,0.5,0.5"};
   std::vector<OptionRow> rows = network_rows(said, {weights_});
   const std::vector<OptionRow> own = {
       {"input", [&] { return testing::AssertionResult(said({trained}) != said({other})); }},
@@ -227,7 +233,14 @@ TEST_F(ConvertOptionsTest, EveryOneMatters) {
       changes("--keep-batchnorm", written, onnx, onnx + Arguments{"--keep-batchnorm"}),
       changes("--dataset", written, split, of(one, "3")),
       changes("--data", written, of(one, "3"), of(two, "3")),
-      changes("--holdout", written, of(one, "3"), of(one, "2"))};
+      changes("--holdout", written, of(one, "3"), of(one, "2")),
+      images("--resize", "40"),
+      images("--crop", "31"),
+      images("--interpolation", "bicubic"),
+      images("--normalise", "imagenet"),
+      images("--class-names", path("names.txt")),
+      changes("--mean", written, pth + Arguments{"--mean", "0.4,0.4,0.4"} + std, pth + mean + std),
+      changes("--std", written, pth + mean + Arguments{"--std", "0.4,0.4,0.4"}, pth + mean + std)};
   rows.insert(rows.end(), own.begin(), own.end());
   expect_every_option_matters("msd-convert", rows);
 }

@@ -39,7 +39,7 @@ TEST(DataOptions, StoreWhatConcernsTheirDataSet) {
            {{"synthetic_train", 10000}, {"synthetic_test", 2000}, {"synthetic_seed", 1}});
   identity("cifar10", json::object());
   identity("cifar100", json::object());
-  identity("folder", {{"image_size", 0}});
+  identity("folder", {{"fit", nullptr}});
 }
 
 TEST(DataOptions, AreThoseStored) {

@@ -34,6 +34,7 @@ class EvalOptionsTest : public ProgramTest {
   std::vector<OptionRow> data_rows();
   std::vector<OptionRow> mode_rows();
   std::vector<OptionRow> execution_rows();
+  std::vector<OptionRow> image_rows();
 };
 
 std::vector<OptionRow> EvalOptionsTest::data_rows() {
@@ -90,9 +91,27 @@ std::vector<OptionRow> EvalOptionsTest::execution_rows() {
       changes("--algorithms", said_, untimed_, untimed_ + Arguments{"--algorithms", "fastest"})};
 }
 
+std::vector<OptionRow> EvalOptionsTest::image_rows() {
+  const Arguments folder =
+      untimed_ + Arguments{"--dataset", "folder", "--data", write_folder(folder_ / "pictures")};
+  const auto row = [&](const std::string& option, const std::string& value) {
+    return changes(option, said_, folder, folder + Arguments{option, value});
+  };
+  const Arguments mean = {"--mean", "0.5,0.5,0.5"}, std = {"--std", "0.5,0.5,0.5"};
+  return {row("--resize", "40"),
+          row("--crop", "31"),
+          row("--interpolation", "bicubic"),
+          row("--normalise", "imagenet"),
+          row("--class-names", path("no.txt")),
+          changes("--mean", said_, folder + Arguments{"--mean", "0.1,0.1,0.1"} + std,
+                  folder + mean + std),
+          changes("--std", said_, folder + mean + Arguments{"--std", "0.1,0.1,0.1"},
+                  folder + mean + std)};
+}
+
 TEST_F(EvalOptionsTest, EveryOneMatters) {
   std::vector<OptionRow> rows = network_rows(said_, untimed_);
-  for (auto& more : {data_rows(), mode_rows(), execution_rows()}) {
+  for (auto& more : {data_rows(), mode_rows(), execution_rows(), image_rows()}) {
     rows.insert(rows.end(), more.begin(), more.end());
   }
   expect_every_option_matters("msd-eval", rows);

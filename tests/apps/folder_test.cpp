@@ -60,12 +60,11 @@ class FolderTest : public testing::Test {
 TEST_F(FolderTest, TrainsEvaluatesAndInfers) {
   ASSERT_TRUE(succeeds(run_program("msd-train", training("run"))));
   const Checkpoint checkpoint = read_checkpoint(latest("run"));
-  const Dataset data = load_image_folder(path("images"), 0);
+  const Dataset data = load_image_folder(path("images"));
   ASSERT_TRUE(checkpoint.data && checkpoint.config);
   EXPECT_EQ(checkpoint.data->dataset, "folder");
   EXPECT_EQ(checkpoint.data->class_names, (Arguments{"cat", "dog", "owl"}));
-  EXPECT_EQ(checkpoint.data->mean, data.mean);
-  EXPECT_EQ(checkpoint.data->std, data.std);
+  EXPECT_EQ(checkpoint.data->preprocessing, (Preprocessing{{32, 32}, data.mean, data.std}));
   EXPECT_EQ(checkpoint.config->classes, 3);  // the preset has 10
 
   const ProgramResult evaluated = eval("run");
@@ -94,7 +93,8 @@ TEST_F(FolderTest, MeanAndStdAreTheCheckpoints) {
       write_image(fs::path("dark/train") / image_class / file, Image{32, 32, Bytes(3072, 3)});
     }
   }
-  ASSERT_NE(load_image_folder(path("dark"), 0).mean, read_checkpoint(latest("run")).data->mean);
+  ASSERT_NE(load_image_folder(path("dark")).mean,
+            read_checkpoint(latest("run")).data->preprocessing.mean);
   const auto rows = [&](const std::string& data) {
     const ProgramResult result =
         run_program("msd-infer", {"--weights", latest("run"), "--data", path(data), "--part",
@@ -123,9 +123,10 @@ TEST_F(FolderTest, ImageSizeIsRemembered) {
   ASSERT_TRUE(succeeds(run_program("msd-train", training("run", resized))));
   const Checkpoint checkpoint = read_checkpoint(latest("run"));
   EXPECT_EQ(checkpoint.config->image_size, 24);
-  EXPECT_EQ(checkpoint.training->at("data").at("image_size"), 24);
+  EXPECT_EQ(checkpoint.data->preprocessing.fit, (ImageFit{24, 24, Interpolation::bilinear}));
+  EXPECT_EQ(checkpoint.training->at("data").at("fit").at("crop"), 24);
   EXPECT_EQ(checkpoint.training->at("data_fingerprint"),
-            load_image_folder(path("images"), 24).fingerprint);
+            load_image_folder(path("images"), ImageFit{24, 24}).fingerprint);
 
   const ProgramResult evaluated = eval("run", {"--part", "train"});
   ASSERT_TRUE(succeeds(evaluated));
@@ -149,6 +150,40 @@ TEST_F(FolderTest, ImageSizeIsRemembered) {
   EXPECT_TRUE(
       fails(run_program("msd-train", {"--resume", "--run-dir", path("run"), "--image-size", "32"}),
             1, {"--resume", "/model/image_size"}));
+}
+
+TEST_F(FolderTest, EveryProgramTellsWhatIsLeftOut) {
+  write_image("images/train/cat/more/a.ppm", noise(32, 32));
+  write_image("images/train/cat/.trash/b.ppm", noise(32, 32));
+  write_image("images/test/owl.ppm", noise(32, 32));
+  write_file_atomically(path("images/train/cat/notes.txt"), "no image");
+  const std::string told = ": left out of " + path("images") +
+                           ": 1 file that is no image by its name (.txt), 1 hidden, 1 file beside "
+                           "the class folders\n";
+  const auto tells = [&](const std::string& program, const ProgramResult& result) {
+    EXPECT_TRUE(succeeds(result));
+    EXPECT_NE(result.err.find(program + told), std::string::npos) << result.err;
+  };
+  const ProgramResult trained =
+      run_program("msd-train", training("run", {"--epochs", "1", "--holdout", "10"}));
+  tells("msd-train", trained);
+  EXPECT_EQ(read_checkpoint(latest("run")).training->at("data_fingerprint"),
+            load_image_folder(path("images"), 0).fingerprint);
+  tells("msd-eval", eval("run"));
+  const ProgramResult inferred =
+      run_program("msd-infer", {"--weights", latest("run"), "--part", "train", "--json"});
+  tells("msd-infer", inferred);
+  EXPECT_EQ(json_lines(inferred.out).size(), 61u - 10u + 1u);
+}
+
+TEST_F(FolderTest, AllBadFilesAreNamedAtOnce) {
+  for (const char* name : {"train/cat/3.ppm", "train/owl/more/9.ppm", "test/dog/21.ppm"}) {
+    write_image(fs::path("images") / name, Image{0, 0, {}});
+  }
+  EXPECT_TRUE(fails(run_program("msd-train", training("run")), 1,
+                    {"3 of 82 files", path("images/train/cat/3.ppm"),
+                     path("images/train/owl/more/9.ppm"), path("images/test/dog/21.ppm")}));
+  EXPECT_FALSE(fs::exists(path("run")));
 }
 
 TEST_F(FolderTest, InterruptedAndResumedIsTheSameBits) {

@@ -55,6 +55,7 @@ class InferOptionsTest : public ProgramTest {
   std::vector<OptionRow> tensor_rows();
   std::vector<OptionRow> rule_rows();
   std::vector<OptionRow> output_rows();
+  std::vector<OptionRow> image_rows();
 };
 
 std::vector<OptionRow> InferOptionsTest::input_rows() {
@@ -138,9 +139,27 @@ std::vector<OptionRow> InferOptionsTest::output_rows() {
           changes("--algorithms", said_, test_, test_ + Arguments{"--algorithms", "fastest"})};
 }
 
+std::vector<OptionRow> InferOptionsTest::image_rows() {
+  const Arguments picture = {write_folder(folder_ / "pictures") + "/test/c3"};
+  const auto row = [&](const std::string& option, const std::string& value) {
+    return changes(option, said_, picture, picture + Arguments{option, value});
+  };
+  const Arguments mean = {"--mean", "0.5,0.5,0.5"}, std = {"--std", "0.5,0.5,0.5"};
+  write_file_atomically(path("names.txt"), "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n");
+  return {row("--resize", "40"),
+          row("--crop", "31"),
+          row("--interpolation", "nearest"),
+          row("--normalise", "imagenet"),
+          row("--class-names", path("names.txt")),
+          changes("--mean", said_, picture + Arguments{"--mean", "0.1,0.1,0.1"} + std,
+                  picture + mean + std),
+          changes("--std", said_, picture + mean + Arguments{"--std", "0.1,0.1,0.1"},
+                  picture + mean + std)};
+}
+
 TEST_F(InferOptionsTest, EveryOneMatters) {
   std::vector<OptionRow> rows = network_rows(said_, test_);
-  for (auto& more : {input_rows(), tensor_rows(), rule_rows(), output_rows()}) {
+  for (auto& more : {input_rows(), tensor_rows(), rule_rows(), output_rows(), image_rows()}) {
     rows.insert(rows.end(), more.begin(), more.end());
   }
   expect_every_option_matters("msd-infer", rows);

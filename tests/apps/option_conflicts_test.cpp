@@ -60,6 +60,10 @@ TEST(OptionConflicts, OfTrainingOnTensors) {
                                                          {"--synthetic-train", "3"},
                                                          {"--synthetic-test", "3"},
                                                          {"--synthetic-seed", "3"},
+                                                         {"--resize", "40"},
+                                                         {"--crop", "32"},
+                                                         {"--interpolation", "bicubic"},
+                                                         {"--normalise", "imagenet"},
                                                          {"--workers", "2"},
                                                          {"--epochs", "2"},
                                                          {"--batch-size", "2"},
@@ -88,6 +92,7 @@ TEST(OptionConflicts, OfEvaluation) {
                   {{"--thresholds", "t.json"}, {"--mode", "anytime"}},
                   {{"--time-images", "3"}, {"--mode", "budget"}},
                   {{"--split", "s.json"}, {"--part", "test"}},
+                  {{"--mean", "0,0,0", "--std", "1,1,1"}, {"--normalise", "imagenet"}},
                   {{"--json"}, {"--format", "csv"}}});
 }
 
@@ -102,6 +107,11 @@ TEST(OptionConflicts, OfInference) {
                                                          {"--split", "s.json"},
                                                          {"--part", "test"},
                                                          {"--limit", "3"},
+                                                         {"--resize", "40"},
+                                                         {"--crop", "32"},
+                                                         {"--interpolation", "bicubic"},
+                                                         {"--normalise", "imagenet"},
+                                                         {"--class-names", "c"},
                                                          {"--threshold", "0.5"},
                                                          {"--deadline-ms", "5"},
                                                          {"--all-exits"},

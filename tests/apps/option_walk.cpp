@@ -7,10 +7,12 @@
 #include <fstream>
 #include <optional>
 #include <regex>
+#include <span>
 #include <sstream>
 #include <thread>
 
 #include "engine/files/file.h"
+#include "tests/support/image_bytes.h"
 
 namespace msd::test {
 namespace {
@@ -132,6 +134,19 @@ Peaks peaks_of(const std::string& program, const Arguments& arguments) {
 
 std::string everything_said(const ProgramResult& result) {
   return std::to_string(result.exit_code) + "\n" + result.out + "\n" + result.err;
+}
+
+std::string write_folder(const std::filesystem::path& folder) {
+  std::uint64_t seed = 0;
+  for (const char* part : {"train", "test"}) {
+    for (int label = 0; label < 10; ++label) {
+      const std::filesystem::path to = folder / part / ("c" + std::to_string(label));
+      std::filesystem::create_directories(to);
+      const Bytes picture = ppm(noise(40 + label, 61 - label, ++seed));
+      write_file_atomically(to / "picture.ppm", {std::as_bytes(std::span(picture))});
+    }
+  }
+  return folder.string();
 }
 
 std::string write_cifar(const std::filesystem::path& folder, int seed) {

@@ -50,6 +50,10 @@ Peaks peaks_of(const std::string& program, const Arguments& arguments);
 /// Exit code, stdout and stderr.
 std::string everything_said(const ProgramResult& result);
 
+/// A folder data set of 10 classes, "c0" to "c9", each with a training and a test picture of
+/// another size; returns its path.
+std::string write_folder(const std::filesystem::path& folder);
+
 /// CIFAR-10's binary files with 9 training images (in 5 files) and 4 test images, which differ by
 /// `seed`; returns the folder.
 std::string write_cifar(const std::filesystem::path& folder, int seed = 0);

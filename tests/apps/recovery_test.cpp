@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr int kKills = 10;  // a start of the program takes ten times as long
 #else
-constexpr int kKills = 200;
+constexpr int kKills = 60;
 #endif
 
 // 3 epochs of 4 steps; one save in mid-epoch and one at its end.

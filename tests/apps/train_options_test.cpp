@@ -85,6 +85,7 @@ class TrainOptions : public testing::Test {
   }
 
   std::vector<OptionRow> data_rows();
+  std::vector<OptionRow> image_rows();
   std::vector<OptionRow> recipe_rows();
   std::vector<OptionRow> run_rows();
   std::vector<OptionRow> rows_instead_of_run();
@@ -119,6 +120,30 @@ std::vector<OptionRow> TrainOptions::data_rows() {
           row("--synthetic-train", "41"),
           row("--synthetic-seed", "2"),
           changes("--synthetic-test", test_samples, run(), run({"--synthetic-test", "9"}))};
+}
+
+std::vector<OptionRow> TrainOptions::image_rows() {
+  const Arguments folder = kNetwork + Arguments{"--holdout",    "2",
+                                                "--image-size", "24",
+                                                "--dataset",    "folder",
+                                                "--data",       write_folder(folder_ / "pictures")};
+  const auto row = [&](const std::string& option, const std::string& value) {
+    return changes(option, weights_, folder, folder + Arguments{option, value});
+  };
+  const Observe how = [this](const Arguments& arguments) {
+    return std::to_string(
+        run_program("msd-train", arguments + Arguments{"--run-dir", path("how"), "--overwrite"})
+            .exit_code);
+  };
+  const Arguments mean = {"--mean", "0.5,0.5,0.5"}, std = {"--std", "0.5,0.5,0.5"};
+  return {row("--resize", "30"),
+          row("--interpolation", "bicubic"),
+          row("--normalise", "imagenet"),
+          changes("--crop", how, folder, folder + Arguments{"--crop", "25"}),
+          changes("--mean", weights_, folder + Arguments{"--mean", "0.1,0.1,0.1"} + std,
+                  folder + mean + std),
+          changes("--std", weights_, folder + mean + Arguments{"--std", "0.1,0.1,0.1"},
+                  folder + mean + std)};
 }
 
 std::vector<OptionRow> TrainOptions::recipe_rows() {
@@ -246,7 +271,7 @@ std::vector<OptionRow> TrainOptions::rows_instead_of_run() {
 
 TEST_F(TrainOptions, EveryOneMatters) {
   std::vector<OptionRow> rows = network_rows(costs_, {"--dry-run", "--json"});
-  for (auto& more : {data_rows(), recipe_rows(), run_rows(), rows_instead_of_run()}) {
+  for (auto& more : {data_rows(), image_rows(), recipe_rows(), run_rows(), rows_instead_of_run()}) {
     rows.insert(rows.end(), more.begin(), more.end());
   }
   expect_every_option_matters("msd-train", rows);

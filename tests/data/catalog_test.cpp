@@ -103,13 +103,13 @@ TEST(Catalog, BringsAFoldersImagesToTheSizeAsked) {
   options.name = "folder";
   options.folder = folder.path().string();
   EXPECT_TRUE(find_dataset("folder")->classes_vary());
-  for (const std::int64_t size : {0, 5}) {
-    options.image_size = size;
+  for (const auto& fit : {std::optional<ImageFit>(), std::optional(ImageFit{5, 5})}) {
+    options.fit = fit;
     const Dataset data = load(options);
     EXPECT_EQ(data.name, "folder");
-    EXPECT_EQ(data.fingerprint, load_image_folder(options.folder, size).fingerprint);
-    EXPECT_EQ(data.train.h, size == 0 ? 4 : 5);
-    EXPECT_EQ(data.train.w, size == 0 ? 6 : 5);
+    EXPECT_EQ(data.fingerprint, load_image_folder(options.folder, fit).fingerprint);
+    EXPECT_EQ(data.train.h, fit ? 5 : 4);
+    EXPECT_EQ(data.train.w, fit ? 5 : 6);
   }
 }
 

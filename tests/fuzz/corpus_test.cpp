@@ -2,6 +2,7 @@
 // Every file that the fuzzers start from, and every one that once broke a reader, in ordinary
 // builds.
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include <filesystem>
 #include <string>

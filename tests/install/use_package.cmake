@@ -17,7 +17,7 @@ file(RENAME ${work}/installed ${work}/moved)
 # Nothing but the face is to be seen, and each header of it stands alone.
 set(include ${work}/moved/include)
 file(GLOB_RECURSE headers RELATIVE ${include} ${include}/*)
-if(NOT headers STREQUAL "msd/classifier.h;msd/error.h;msd/exit_rule.h")
+if(NOT headers STREQUAL "msd/classifier.h;msd/error.h;msd/exit_rule.h;msd/image_fit.h")
   message(FATAL_ERROR "the prefix holds the headers ${headers}")
 endif()
 foreach(header IN LISTS headers)

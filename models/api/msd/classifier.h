@@ -17,6 +17,7 @@
 
 #include "msd/error.h"
 #include "msd/exit_rule.h"
+#include "msd/image_fit.h"
 
 namespace msd {
 
@@ -24,11 +25,14 @@ namespace msd {
 /// fp32 whose products may round their factors to tf32; fp32 weights with bf16 activations.
 enum class Precision : std::uint8_t { fp32, fp64, tf32, bf16 };
 
-/// Mean and standard deviation of the training images, per channel (red, green, blue), in grey
-/// levels 0 to 255.
+/// Mean and standard deviation of the training images, per channel (red, green, blue): all six in
+/// grey levels 0 to 255, or all as shares of 255 (at most 1), as torchvision has them.
 struct Normalization {
   std::array<float, 3> mean, deviation;
 };
+/// What the public implementations have for "imagenet", "cifar10" or "cifar100". Throws ConfigError
+/// for any other name.
+Normalization normalization_of(const std::string& name);
 
 /// Where and how a classifier computes, and what its weights' file does not say.
 struct ClassifierOptions {
@@ -37,8 +41,14 @@ struct ClassifierOptions {
   Precision precision = Precision::fp32;
   /// Of msd-eval --mode budget for these weights, for rule_for_budget and rule_for_p.
   std::string thresholds_file = {};
-  /// Goes over the checkpoint's. Weights that are not of msd-train need it: they know none.
+  // These go over what the weights' file says. Weights that are not of msd-train say nothing:
+  // without these they get what is usual for their kind, ImageNet's or CIFAR's, and no names.
   std::optional<Normalization> normalization = {};
+  /// How images of any size become the input: the shorter side resized (ImageNet's: 256 for 224),
+  /// then the middle taken, of the network's size. A 0 leaves the one or the other as it is.
+  std::optional<ImageFit> fit = {};
+  /// One a class, in the network's order.
+  std::vector<std::string> class_names = {};
 };
 
 /// A class, and how probable an exit takes it to be.
@@ -75,10 +85,9 @@ class Classifier {
   ~Classifier();
 
   /// An image of any size: rows from the top, red, green, blue, 3 * height * width bytes without
-  /// gaps, which are only read. It is resized until its shorter side fills the network's input
-  /// (for ImageNet's networks 8/7 of it), and the middle of it is taken. Throws ShapeError where
-  /// there is no pixel, too many, or the bytes are not as many, and ConfigError for a rule that
-  /// makes no sense for this network. At most 100 megapixels, also once resized.
+  /// gaps, which are only read. It is resized and the middle of it taken as fit() says. Throws
+  /// ShapeError where there is no pixel, too many, or the bytes are not as many, and ConfigError
+  /// for a rule that makes no sense for this network. At most 100 megapixels, also once resized.
   Answer classify(std::span<const std::uint8_t> rgb, std::int64_t height, std::int64_t width,
                   const ExitRule& rule = LastExit{});
   /// A JPEG, PNG, WebP, BMP, GIF, PNM or TGA file. Throws IoError and FormatError naming it, too.
@@ -101,6 +110,11 @@ class Classifier {
   const std::vector<std::string>& class_names() const;
   /// Height and width of the network's input.
   std::int64_t image_size() const;
+  /// How images are brought to it and normalised (in grey levels), and whether that was said by the
+  /// weights' file or the options; otherwise it is what is usual for the network's kind.
+  ImageFit fit() const;
+  Normalization normalization() const;
+  bool is_normalization_known() const;
   /// What an image costs that leaves at `exit`, from 1 to exits(), having passed those before it;
   /// and what FixedExit{exit} costs. Throws ConfigError for any other.
   std::int64_t mul_adds(std::int64_t exit) const;

@@ -39,7 +39,10 @@ class ClassifierTest : public testing::Test {
   explicit ClassifierTest(const MsdnetConfig& config = small_config())
       : config_(config), network_(config, host_allocator()) {
     randomize(network_, 31);
-    data_ = {"pictures", {}, {120.0f, 115.0f, 110.0f}, {60.0f, 61.0f, 62.0f}};
+    data_.dataset = "pictures";
+    data_.preprocessing = usual_preprocessing(config);
+    data_.preprocessing.mean = {120.0f, 115.0f, 110.0f};
+    data_.preprocessing.std = {60.0f, 61.0f, 62.0f};
     for (std::int64_t i = 0; i < config.classes; ++i) {
       data_.class_names.push_back("class " + std::to_string(i));
     }
@@ -59,8 +62,8 @@ class ClassifierTest : public testing::Test {
     Evaluator evaluator(runtime, plan, kImages);
     LoaderOptions options;
     options.batch_size = kImages;
-    options.mean = data_.mean;
-    options.std = data_.std;
+    options.mean = data_.preprocessing.mean;
+    options.std = data_.preprocessing.std;
     std::vector<std::int64_t> indices(kImages);
     for (std::int64_t i = 0; i < kImages; ++i) indices[static_cast<std::size_t>(i)] = i;
     BatchFeed feed(runtime, set_, indices, options);

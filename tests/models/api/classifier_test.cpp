@@ -7,6 +7,7 @@
 #include <limits>
 #include <thread>
 
+#include "data/image_resize.h"
 #include "tests/models/api/classifier_fixture.h"
 #include "tests/support/errors.h"
 
@@ -120,7 +121,7 @@ TEST_F(ClassifierTest, FitsPicturesOfAnySize) {
   Classifier classifier(weights_, kHere);
   for (const auto& [h, w] : {std::pair{32, 32}, {50, 71}, {64, 20}, {1, 1}}) {
     const Image picture = noise(h, w);
-    const Answer expected = classifier.classify(fit_to(picture, 32, 32).pixels, 32, 32);
+    const Answer expected = classifier.classify(fit_to(picture, {32, 32}).pixels, 32, 32);
     EXPECT_EQ(classifier.classify(picture.pixels, h, w).confidence, expected.confidence);
     const std::string path = folder_.write("picture.ppm", ppm(picture));
     EXPECT_EQ(classifier.classify_file(path).confidence, expected.confidence);
@@ -191,15 +192,20 @@ TEST_F(ClassifierTest, RefusesWrongOptions) {
   EXPECT_TRUE(throws<FormatError>([&] { Classifier{bad}; }, {"bad.pth"}));
 }
 
-TEST_F(ClassifierTest, WeightsOfOthersNeedANormalization) {
+TEST_F(ClassifierTest, WeightsOfOthersHaveTheUsualOfTheirKind) {
   std::vector<NamedTensor> state;
   for (const auto& [name, tensor] : state_of(network_)) state.push_back({name, tensor});
   const std::string path = folder_.path("others.safetensors");
   write_safetensors(path, state);
-  EXPECT_TRUE(throws<ConfigError>([&] { Classifier{path}; }, {"others", "normalization"}));
+  Classifier usual(path, kHere);
+  EXPECT_FALSE(usual.is_normalization_known());
+  EXPECT_EQ(usual.normalization().mean, normalization_of("cifar10").mean);
+  EXPECT_EQ(usual.normalization().deviation, normalization_of("cifar10").deviation);
   ClassifierOptions options = kHere;
-  options.normalization = {data_.mean, data_.std};
+  options.normalization = {data_.preprocessing.mean, data_.preprocessing.std};
   Classifier others(path, options), ours(weights_, kHere);
+  EXPECT_TRUE(others.is_normalization_known());
+  EXPECT_NE(classify(usual, 0, LastExit{}).confidence, classify(ours, 0, LastExit{}).confidence);
   EXPECT_TRUE(others.class_names().empty());
   for (std::int64_t i = 0; i < kImages; ++i) {
     const Answer answer = classify(others, i, LastExit{}), same = classify(ours, i, LastExit{});
@@ -211,7 +217,38 @@ TEST_F(ClassifierTest, WeightsOfOthersNeedANormalization) {
   Classifier darker(weights_, options);
   EXPECT_NE(classify(darker, 0, LastExit{}).confidence, classify(ours, 0, LastExit{}).confidence);
   options.normalization->deviation[1] = 0.0f;
-  EXPECT_TRUE(throws<ConfigError>([&] { Classifier(path, options); }, {"deviation 0"}));
+  EXPECT_TRUE(throws<ConfigError>([&] { Classifier(path, options); }, {"deviation 60,0,62"}));
+}
+
+TEST_F(ImageNetClassifierTest, ObeysTheWeightsFileAndTheOptions) {
+  const Image picture = noise(90, 131);
+  const std::int64_t size = config_.image_size;
+  const auto confidence = [&](const Image& image, const ClassifierOptions& options) {
+    return Classifier(weights_, options).classify(image.pixels, image.h, image.w).confidence;
+  };
+  ClassifierOptions plain = kHere;
+  plain.fit = ImageFit{size, size};  // for pictures that are fitted already
+  const ImageFit stated = data_.preprocessing.fit, other = {size + 9, size, Interpolation::bicubic};
+  EXPECT_EQ(Classifier(weights_, kHere).fit(), stated);
+  const float by_file = confidence(picture, kHere);
+  EXPECT_EQ(by_file, confidence(fit_to(picture, stated), plain));
+  ClassifierOptions options = kHere;
+  options.fit = ImageFit{other.resize, 0, other.interpolation};
+  const float by_option = confidence(picture, options);
+  EXPECT_EQ(by_option, confidence(fit_to(picture, other), plain));
+  EXPECT_NE(by_option, by_file);
+  data_.preprocessing.fit = other;
+  write_checkpoint(weights_, network_, data_, {});
+  EXPECT_EQ(confidence(picture, kHere), by_option);
+
+  options.fit = ImageFit{300, size + 1};
+  EXPECT_TRUE(throws<ConfigError>([&] { Classifier(weights_, options); }, {"crop of"}));
+  options = kHere;
+  options.class_names = {"one"};
+  EXPECT_TRUE(throws<ConfigError>([&] { Classifier(weights_, options); }, {"1 names"}));
+  options.class_names.assign(static_cast<std::size_t>(config_.classes), "same");
+  EXPECT_EQ(Classifier(weights_, options).classify(picture.pixels, 90, 131).class_name, "same");
+  EXPECT_TRUE(throws<ConfigError>([] { normalization_of("voc"); }, {"voc", "imagenet"}));
 }
 
 TEST_F(ClassifierTest, ThreadsDoNotDisturbOneAnother) {

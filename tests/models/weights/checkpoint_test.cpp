@@ -42,7 +42,11 @@ class CheckpointTest : public testing::Test {
   Runtime runtime_;
   Network network_{config_, runtime_.allocator()};
   const DataDescription data_ = {
-      "cifar10", {"plane", "caf\xC3\xA9 \"x\""}, {125.3f, 123.0f, 113.9f}, {63.0f, 0.1f, 66.7f}};
+      "cifar10",
+      {"plane", "caf\xC3\xA9 \"x\""},
+      {{config_.image_size + 5, config_.image_size, Interpolation::bicubic},
+       {125.3f, 123.0f, 113.9f},
+       {63.0f, 0.1f, 66.7f}}};
   const json training_ = {{"epoch", 7}, {"history", {{0.1, 2}, {0.3, 4}}}, {"note", "a\nb"}};
 };
 
@@ -54,8 +58,7 @@ TEST_F(CheckpointTest, RoundTripsWeightsVelocitiesAndMetadata) {
   EXPECT_EQ(*checkpoint.config, config_);
   EXPECT_EQ(checkpoint.data->dataset, data_.dataset);
   EXPECT_EQ(checkpoint.data->class_names, data_.class_names);
-  EXPECT_EQ(checkpoint.data->mean, data_.mean);  // the same bits
-  EXPECT_EQ(checkpoint.data->std, data_.std);
+  EXPECT_EQ(checkpoint.data->preprocessing, data_.preprocessing);  // the same bits
   EXPECT_EQ(*checkpoint.training, training_);
 
   Network other(*checkpoint.config, runtime_.allocator());
@@ -229,6 +232,38 @@ TEST_F(CheckpointTest, WritingReplacesTheOldOneWholeOrNotAtAll) {
   read_checkpoint(path_).load_weights(other);
   EXPECT_TRUE(test::identical(test::state_of(other), test::state_of(network_)));
   EXPECT_EQ(folder_.list(), std::vector<std::string>{"net.msd"});
+}
+
+// What older programs wrote: they trained on pictures of the input's size, or resized to it.
+TEST_F(CheckpointTest, ImagesThatNothingIsSaidOfAreTakenWhole) {
+  write_checkpoint(path_, network_, data_, training_);
+  const auto with = [&](const auto& change) {
+    Safetensors file = read_safetensors(path_);
+    json metadata = json::parse(file.metadata.at(kMetadataKey));
+    change(metadata.at("data"));
+    std::vector<NamedTensor> tensors;
+    for (const auto& [name, tensor] : file.tensors) tensors.push_back({name, tensor});
+    const std::filesystem::path changed = folder_ / "changed.msd";
+    write_safetensors(changed, tensors, {{kMetadataKey, metadata.dump()}});
+    return read_checkpoint(changed);
+  };
+  const Checkpoint old = with([](json& data) {
+    for (const char* key : {"resize", "crop", "interpolation"}) data.erase(key);
+  });
+  Preprocessing whole = data_.preprocessing;
+  whole.fit = {config_.image_size, config_.image_size, Interpolation::bilinear};
+  EXPECT_EQ(old.data->preprocessing, whole);
+  const auto refused = [&](const char* key, const json& value) {
+    EXPECT_TRUE(
+        throws<FormatError>([&] { with([&](json& data) { data[key] = value; }); }, {"changed.msd"}))
+        << key << " " << value;
+  };
+  refused("crop", config_.image_size + 1);
+  refused("resize", config_.image_size - 1);
+  refused("resize", 1.5);
+  refused("resize", std::int64_t{1} << 40);
+  refused("interpolation", "lanczos");
+  refused("interpolation", 1);
 }
 
 TEST_F(CheckpointTest, ItsSizeIsForeseen) {
