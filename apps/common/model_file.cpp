@@ -2,6 +2,7 @@
 #include "apps/common/model_file.h"
 
 #include <algorithm>
+#include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -70,16 +71,24 @@ void require_same_classes(const Checkpoint& checkpoint, const std::vector<std::s
 
 }  // namespace
 
-std::optional<MsdnetConfig> base_config(const Checkpoint& checkpoint, const ModelOptions& options) {
-  if (checkpoint.config || options.preset_given()) return checkpoint.config;
-  return deduce_config(checkpoint, options.hints()).config;
+std::optional<BaseNetwork> base_network(const Checkpoint& checkpoint, const ModelOptions& options) {
+  if (options.preset_given()) return std::nullopt;
+  return BaseNetwork{
+      checkpoint.config ? *checkpoint.config : deduce_config(checkpoint, options.hints()).config,
+      "that of " + checkpoint.path.string()};
+}
+
+ChosenNetwork choose_network(const Checkpoint& checkpoint, const ModelOptions& options,
+                             std::optional<std::int64_t> dataset_classes) {
+  return options.choose(base_network(checkpoint, options), /*dataset=*/"", dataset_classes);
 }
 
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
                      std::optional<std::int64_t> dataset_classes, DType dtype) {
-  Network network(options.resolve(base_config(checkpoint, options), dataset_classes),
-                  runtime.allocator(), dtype);
+  const ChosenNetwork chosen = choose_network(checkpoint, options, dataset_classes);
+  Network network(chosen.config, runtime.allocator(), dtype);
   checkpoint.load_weights(network);
+  if (options.any_given()) std::cerr << options.program() << ": " << chosen.line() << '\n';
   return network;
 }
 
@@ -113,8 +122,8 @@ ChosenDescription choose_description(const Checkpoint& checkpoint, const MsdnetC
 ChosenDescription choose_description(const Checkpoint& checkpoint, const ModelOptions& model,
                                      const PreprocessingOptions& options, const DataOptions& data) {
   return choose_description(checkpoint,
-                            model.resolve(base_config(checkpoint, model), data.classes_of_name()),
-                            options, data.dataset_given() ? data.dataset() : "");
+                            choose_network(checkpoint, model, data.classes_of_name()).config,
+                            options, data.dataset_given() ? data.name() : "");
 }
 
 Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint,

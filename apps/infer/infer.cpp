@@ -112,6 +112,9 @@ void infer(InferOptions& options) {
     nlohmann::ordered_json json = summary.json(seconds, full);
     json["threads"] = settings.workers;
     json["rule"] = exit_rule_json(options, chosen);
+    if (options.model.any_given()) {
+      json["network"] = choose_network(checkpoint, options.model, classes).json();
+    }
     print_json_line({{"summary", json}});
   } else {
     std::cout << summary.text(seconds, full);
