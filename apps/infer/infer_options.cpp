@@ -26,7 +26,8 @@ void exclude(CommandLine& line, const std::string& name, const Names& others) {
 void InferOptions::add_inputs(CommandLine& line) {
   line.option("images", inputs,
               "Image files, or folders to search at any depth (" + image_endings_text() +
-                  "); where one cannot be read, the others are classified and the exit code is 1")
+                  "; EXIF's orientation is ignored); where one cannot be read, the others are "
+                  "classified and the exit code is 1")
       .group("Input");
   data.add_to(line, /*for_training=*/false);
   for (const char* name : {"--dataset", "--data", "--split"}) {
