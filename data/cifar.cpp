@@ -7,6 +7,7 @@
 #include <sstream>
 #include <system_error>
 
+#include "data/fault_list.h"
 #include "engine/files/file.h"
 #include "kernels/check.h"
 
@@ -60,6 +61,9 @@ fs::path find_folder(const CifarLayout& layout, const std::string& folder) {
   const fs::path given(folder), inner = given / layout.folder;
   if (fs::exists(given / layout.test_file, ignored)) return given;
   if (fs::is_directory(inner, ignored)) return inner;
+  for (const std::string& file : layout.train_files) {
+    if (fs::exists(given / file, ignored)) return given;  // a part of them is missing
+  }
   if (!fs::is_directory(given, ignored)) {
     throw IoError(message(layout.name, ": no folder ", folder, "; unpack ", layout.url,
                           " there or name the folder that holds ", layout.folder));
@@ -95,20 +99,12 @@ void append_records(const CifarLayout& layout, std::span<const std::byte> conten
   }
 }
 
-std::vector<std::byte> read_part(const CifarLayout& layout, const fs::path& path) {
-  try {
-    return read_file(path);
-  } catch (const IoError& error) {
-    throw IoError(message(layout.name, ": ", error.what(), "; unpack ", layout.url, " again"));
-  }
-}
-
 void append_file(const CifarLayout& layout, const fs::path& path, ImageSet& set) {
-  const std::vector<std::byte> content = read_part(layout, path);
+  const std::vector<std::byte> content = read_file(path);
   try {
     append_records(layout, content, set);
   } catch (const FormatError& error) {
-    throw FormatError(message(layout.name, ": ", path.string(), error.what()));
+    throw FormatError(path.string() + error.what());
   }
 }
 
@@ -125,8 +121,8 @@ std::vector<std::string> read_class_names(const CifarLayout& layout, const fs::p
     if (!line.empty()) names.push_back(line);
   }
   if (static_cast<std::int64_t>(names.size()) != layout.classes) {
-    throw FormatError(message(layout.name, ": ", path.string(), " names ", names.size(),
-                              " classes, expected ", layout.classes, "; repair or remove it"));
+    throw FormatError(message(path.string(), " names ", names.size(), " classes, expected ",
+                              layout.classes, " (without this file they are numbers)"));
   }
   return names;
 }
@@ -144,15 +140,35 @@ Dataset load_cifar(Cifar kind, const std::string& folder) {
   const fs::path place = find_folder(layout, folder);
   Dataset data;
   data.name = layout.name;
-  data.class_names = read_class_names(layout, place / layout.names_file);
   data.mean = layout.mean;
   data.std = layout.std;
   for (ImageSet* set : {&data.train, &data.test}) {
     set->h = set->w = kSize;
     set->c = kChannels;
   }
-  for (const std::string& file : layout.train_files) append_file(layout, place / file, data.train);
-  append_file(layout, place / layout.test_file, data.test);
+  FaultList faults;
+  bool all_io = true;
+  const auto try_to = [&](const auto& read) {
+    try {
+      read();
+    } catch (const IoError& error) {
+      faults.add(error.what());
+    } catch (const FormatError& error) {
+      faults.add(error.what());
+      all_io = false;
+    }
+  };
+  try_to([&] { data.class_names = read_class_names(layout, place / layout.names_file); });
+  for (const std::string& file : layout.train_files) {
+    try_to([&] { append_file(layout, place / file, data.train); });
+  }
+  try_to([&] { append_file(layout, place / layout.test_file, data.test); });
+  if (faults.count() > 0) {
+    const std::string text =
+        message(layout.name, ": ", faults.text(), "; unpack ", layout.url, " again");
+    if (all_io) throw IoError(text);
+    throw FormatError(text);
+  }
   data.fingerprint = fingerprint(data.train, data.test);
   return data;
 }

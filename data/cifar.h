@@ -18,7 +18,8 @@ enum class Cifar { cifar10, cifar100 };
 /// A file may have any number of records from 1. Class names come from batches.meta.txt or
 /// fine_label_names.txt; without that file they are "0", "1", ...
 /// Throws IoError where a folder or file is missing or unreadable, FormatError for a file that is
-/// not a whole number of records, a label out of range or the wrong number of class names.
+/// not a whole number of records, a label out of range or the wrong number of class names. An error
+/// names all files that are faulty.
 Dataset load_cifar(Cifar kind, const std::string& folder);
 /// Appends the records of one file's bytes. Throws FormatError, without the file's name.
 void append_cifar_records(Cifar kind, std::span<const std::byte> content, ImageSet& set);

@@ -32,6 +32,8 @@ struct Dataset {
   std::array<float, 3> mean{}, std{};    // per channel, in grey levels 0 .. 255
   ImageSet train, test;
   std::string fingerprint;  // of train and test, see fingerprint()
+  // What a person should know of how it was read, such as files left out; a line each.
+  std::vector<std::string> remarks;
 
   std::int64_t classes() const { return static_cast<std::int64_t>(class_names.size()); }
 };

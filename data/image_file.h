@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace msd {
@@ -27,14 +26,5 @@ inline constexpr std::string_view kImageFormats = "JPEG, PNG, WebP, BMP, GIF, PN
 Image decode_image_file(const std::string& path);
 /// The same of a file's bytes, without its name in the errors.
 Image decode_image(std::span<const std::byte> content);
-
-/// The endings of image files, for messages.
-inline constexpr std::string_view kImageEndings =
-    "jpg, jpeg, png, webp, bmp, gif, ppm, pgm, pbm, pnm, tga, jfif";
-
-/// Paths (`folder`/name) of the files in `folder`, not its subfolders, that end in one of
-/// kImageEndings in either case, in byte order. Hidden files (.name) are left out; links are
-/// followed, and those that lead nowhere listed. Throws IoError.
-std::vector<std::string> list_image_files(const std::string& folder);
 
 }  // namespace msd

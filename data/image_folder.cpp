@@ -11,7 +11,9 @@
 #include <system_error>
 #include <utility>
 
+#include "data/fault_list.h"
 #include "data/image_file.h"
+#include "data/image_listing.h"
 #include "data/image_resize.h"
 #include "kernels/check.h"
 #include "kernels/cpu/device/thread_pool.h"
@@ -52,71 +54,97 @@ void require_utf8(const fs::path& class_folder) {
   }
 }
 
-/// Names of the folders in `part`, in byte order.
-std::vector<std::string> list_classes(const fs::path& part) {
-  std::vector<std::string> classes;
+/// Throws an E with all faults, where there are any.
+template <typename E>
+void require_none(const FaultList& faults, std::string_view advice) {
+  if (faults.count() > 0) throw E(message("folder: ", faults.text(), advice));
+}
+
+/// Names of the folders in `part`, in byte order. Counts the rest.
+std::vector<std::string> list_classes(const fs::path& part, LeftOut& left_out) {
+  std::vector<std::string> classes, lost;
   std::error_code error;
   for (fs::directory_iterator at(part, error), end; !error && at != end; at.increment(error)) {
     const std::string name = at->path().filename().string();
-    if (name.starts_with('.')) continue;
+    if (name.starts_with('.')) {
+      ++left_out.hidden;
+      continue;
+    }
     std::error_code reason;
     const fs::file_type type = at->status(reason).type();
     if (at->is_symlink() && (type == fs::file_type::not_found || type == fs::file_type::none)) {
-      throw IoError(message("folder: ", at->path().string(), " is a link that leads nowhere (",
-                            reason.message(), "); repair or remove it"));
+      lost.push_back(
+          message(at->path().string(), " is a link that leads nowhere (", reason.message(), ")"));
+    } else if (type == fs::file_type::directory) {
+      classes.push_back(name);
+    } else {
+      ++left_out.beside_classes;
     }
-    if (type == fs::file_type::directory) classes.push_back(name);
   }
   if (error) throw IoError(message("folder: cannot list ", part.string(), ": ", error.message()));
+  std::sort(lost.begin(), lost.end());
+  FaultList faults;
+  for (std::string& fault : lost) faults.add(std::move(fault));
+  require_none<IoError>(faults,
+                        lost.size() == 1 ? "; repair or remove it" : "; repair or remove them");
   std::sort(classes.begin(), classes.end());
   return classes;
 }
 
 void require_same_classes(const std::vector<std::string>& train_classes, const fs::path& train,
-                          const fs::path& test) {
-  const std::vector<std::string> test_classes = list_classes(test);
+                          const std::vector<std::string>& test_classes, const fs::path& test) {
+  FaultList faults;
   for (const std::string& name : train_classes) {
     if (std::binary_search(test_classes.begin(), test_classes.end(), name)) continue;
-    throw FormatError(message("folder: ", test.string(), " lacks the class ", name, ", which ",
-                              train.string(), " has; both need the same classes"));
+    faults.add(
+        message(test.string(), " lacks the class ", name, ", which ", train.string(), " has"));
   }
   for (const std::string& name : test_classes) {
     if (std::binary_search(train_classes.begin(), train_classes.end(), name)) continue;
-    throw FormatError(message("folder: ", (test / name).string(), " is of a class that ",
-                              train.string(), " lacks; both need the same classes"));
+    faults.add(message((test / name).string(), " is of a class that ", train.string(), " lacks"));
   }
+  require_none<FormatError>(faults, "; both need the same classes");
 }
 
 /// Image files and the class of each, in order.
 struct Listing {
-  std::vector<std::string> paths;
+  std::vector<ListedImage> images;
   std::vector<std::int32_t> labels;
 };
 
-Listing list_part(const fs::path& part, const std::vector<std::string>& classes) {
+/// Of one part. A class without images is a fault.
+Listing list_part(const fs::path& part, const std::vector<std::string>& classes, FaultList& faults,
+                  LeftOut& left_out) {
   Listing listing;
   for (std::size_t label = 0; label < classes.size(); ++label) {
     const std::string folder = (part / classes[label]).string();
-    std::vector<std::string> found = list_image_files(folder);
-    if (found.empty()) {
-      throw FormatError(message("folder: ", folder, " has no images (", kImageEndings,
-                                "; folders inside it are not searched); add some, or remove the "
-                                "class from all parts"));
+    try {
+      ImageListing found = list_image_files(folder);
+      if (found.images.empty()) {
+        const std::string rest = found.left_out.text();
+        faults.add(folder + " has no images (" + image_endings_text() + ")" +
+                   (rest.empty() ? "" : " but " + rest));
+      }
+      left_out.add(found.left_out);
+      std::move(found.images.begin(), found.images.end(), std::back_inserter(listing.images));
+    } catch (const IoError& error) {
+      faults.add(error.what());
     }
-    std::move(found.begin(), found.end(), std::back_inserter(listing.paths));
-    listing.labels.resize(listing.paths.size(), static_cast<std::int32_t>(label));
+    listing.labels.resize(listing.images.size(), static_cast<std::int32_t>(label));
   }
   return listing;
 }
 
-/// Runs body(index) for each index in [0, count) on the pool and rethrows what the smallest index
-/// threw: whatever the threads, the same error. Indices beyond a failed one may be left out.
+/// Runs body(index) for each index in [first, last) on the pool and rethrows what the smallest
+/// index threw: whatever the threads, the same error. Indices beyond a failed one may be left out.
 template <typename Body>
-void for_each_index(cpu::ThreadPool* pool, std::int64_t count, const Body& body) {
+void for_each_index(cpu::ThreadPool* pool, std::int64_t first, std::int64_t last,
+                    const Body& body) {
   std::mutex mutex;
   std::exception_ptr error;  // of index `failed`
-  std::atomic<std::int64_t> failed{count};
-  const auto guarded = [&](std::int64_t index, int) {
+  std::atomic<std::int64_t> failed{last};
+  const auto guarded = [&](std::int64_t offset, int) {
+    const std::int64_t index = first + offset;
     if (index > failed.load(std::memory_order_relaxed)) return;
     try {
       body(index);
@@ -129,29 +157,23 @@ void for_each_index(cpu::ThreadPool* pool, std::int64_t count, const Body& body)
     }
   };
   if (pool != nullptr) {
-    pool->parallel_for(count, guarded);
+    pool->parallel_for(last - first, guarded);
   } else {
-    for (std::int64_t index = 0; index < count; ++index) guarded(index, 0);
+    for (std::int64_t offset = 0; offset < last - first; ++offset) guarded(offset, 0);
   }
   if (error) std::rethrow_exception(error);
 }
 
-Image decode(const std::string& path) {
-  constexpr const char* kAdvice = "; repair or remove the file";
-  try {
-    return decode_image_file(path);
-  } catch (const IoError& error) {
-    throw IoError(message("folder: ", error.what(), kAdvice));
-  } catch (const FormatError& error) {
-    throw FormatError(message("folder: ", error.what(), kAdvice));
-  }
+Image read_listed(const ListedImage& listed) {
+  if (!listed.fault.empty()) throw IoError(listed.path + ": " + listed.fault);
+  return decode_image_file(listed.path);
 }
 
 Image fit_file(const std::string& path, const Image& image, const ImageFit& fit) {
   try {
     return fit_to(image, fit);
   } catch (const ShapeError& error) {
-    throw FormatError(message("folder: ", path, ": ", error.what(), "; crop or remove the file"));
+    throw FormatError(message(path, ": ", error.what(), "; crop or remove the file"));
   }
 }
 
@@ -166,32 +188,81 @@ void allocate(ImageSet& set, std::int64_t count) {
   }
 }
 
-/// The images of `part`, each brought to h x w by the fit or, without one, of that size already.
-ImageSet read_part(const fs::path& part, const std::vector<std::string>& classes, std::int64_t h,
-                   std::int64_t w, const std::optional<ImageFit>& fit, cpu::ThreadPool* pool) {
-  Listing listing = list_part(part, classes);
+/// What is wrong with the files of both parts.
+struct FileFaults {
+  FaultList list;
+  std::atomic<std::int64_t> unusable = 0, odd_sizes = 0;
+  std::int64_t looked_at = 0;
+
+  /// Nobody wants to wait for all files of a set whose images simply differ in size.
+  bool are_enough() const { return odd_sizes > static_cast<std::int64_t>(FaultList::kMostTold); }
+  /// `files`: of both parts. Throws FormatError.
+  void require_none(std::int64_t files) const {
+    if (list.count() == 0) return;
+    throw FormatError(
+        message("folder: ", list.count(), " of ", looked_at < files ? "the first " : "", looked_at,
+                looked_at == 1 ? " file" : " files", " cannot be used: ", list.text(),
+                unusable > 0 ? "; repair or remove what cannot be read" : "",
+                odd_sizes > 0 ? "; give --image-size N to bring all images to NxN" : ""));
+  }
+};
+
+/// The images of a part, each brought to h x w or, where there is no `fit`, of that size already
+/// (0 x 0: nobody knows it). Faulty ones are left black.
+ImageSet read_part(const fs::path& part, const Listing& listing, std::int64_t h, std::int64_t w,
+                   const std::optional<ImageFit>& fit, FileFaults& faults, cpu::ThreadPool* pool) {
+  constexpr std::int64_t kBlock = 256;  // files between two looks at the faults
   ImageSet set;
   set.h = h;
   set.w = w;
-  const auto count = static_cast<std::int64_t>(listing.paths.size());
+  const auto count = static_cast<std::int64_t>(listing.images.size());
   allocate(set, count);
-  for_each_index(pool, count, [&](std::int64_t i) {
-    const std::string& path = listing.paths[static_cast<std::size_t>(i)];
-    Image image = decode(path);
-    if (fit) image = fit_file(path, image, *fit);
-    if (image.h != h || image.w != w) {
-      throw FormatError(message(
-          "folder: ", path, " has ", image.w, "x", image.h, " pixels, not ", w, "x", h,
-          " like the first training image; give --image-size N to bring all images to NxN"));
+  const std::int64_t position = faults.looked_at;  // of the part's first file
+  const auto read = [&](std::int64_t i) {
+    const ListedImage& listed = listing.images[static_cast<std::size_t>(i)];
+    const auto unusable = [&](const Error& error) {
+      ++faults.unusable;
+      faults.list.add(position + i, error.what());
+    };
+    try {
+      Image image = read_listed(listed);
+      if (fit) image = fit_file(listed.path, image, *fit);
+      if (image.h == h && image.w == w) {
+        std::copy(image.pixels.begin(), image.pixels.end(),
+                  set.images.begin() + i * set.image_elems());
+      } else if (h > 0) {
+        ++faults.odd_sizes;
+        faults.list.add(position + i,
+                        message(listed.path, " has ", image.w, "x", image.h, " pixels, not ", w,
+                                "x", h, " like the first training image"));
+      }
+    } catch (const IoError& error) {
+      unusable(error);
+    } catch (const FormatError& error) {
+      unusable(error);
     }
-    std::copy(image.pixels.begin(), image.pixels.end(), set.images.begin() + i * set.image_elems());
-  });
-  for (std::size_t i = 0; i < listing.paths.size(); ++i) {
-    const std::string& folder = classes[static_cast<std::size_t>(listing.labels[i])];
-    set.names.push_back(folder + "/" + fs::path(listing.paths[i]).filename().string());
+  };
+  for (std::int64_t first = 0; first < count && !faults.are_enough(); first += kBlock) {
+    const std::int64_t last = std::min(count, first + kBlock);
+    for_each_index(pool, first, last, read);
+    faults.looked_at = position + last;
   }
-  set.labels = std::move(listing.labels);
+  const std::size_t prefix = part.string().size() + 1;
+  for (const ListedImage& listed : listing.images) set.names.push_back(listed.path.substr(prefix));
+  set.labels = listing.labels;
   return set;
+}
+
+/// The size of the first image that can be read; 0 x 0 where none can.
+Image first_image(const Listing& listing) {
+  for (const ListedImage& listed : listing.images) {
+    try {
+      return read_listed(listed);
+    } catch (const IoError&) {
+    } catch (const FormatError&) {  // told with the others
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -209,25 +280,35 @@ Dataset load_image_folder(const std::string& folder, const std::optional<ImageFi
   const fs::path test = find_test_folder(root);
   Dataset data;
   data.name = "folder";
-  data.class_names = list_classes(train);
+  LeftOut left_out;
+  data.class_names = list_classes(train, left_out);
   if (data.class_names.empty()) {
     throw FormatError(message("folder: ", train.string(),
                               " has no class folders; put the images of each class into ",
                               (train / "CLASS").string()));
   }
   for (const std::string& name : data.class_names) require_utf8(train / name);
-  require_same_classes(data.class_names, train, test);
+  require_same_classes(data.class_names, train, list_classes(test, left_out), test);
+  FaultList empty;
+  const Listing train_files = list_part(train, data.class_names, empty, left_out);
+  const Listing test_files = list_part(test, data.class_names, empty, left_out);
+  require_none<FormatError>(empty, "; mend this, or remove the class from all parts");
 
   std::int64_t h = fit ? fit->crop : 0, w = h;
   if (!fit) {
-    const Image first = decode(list_part(train, {data.class_names.front()}).paths.front());
+    const Image first = first_image(train_files);
     h = first.h;
     w = first.w;
   }
-  data.train = read_part(train, data.class_names, h, w, fit, pool);
-  data.test = read_part(test, data.class_names, h, w, fit, pool);
+  FileFaults faults;
+  data.train = read_part(train, train_files, h, w, fit, faults, pool);
+  data.test = read_part(test, test_files, h, w, fit, faults, pool);
+  faults.require_none(
+      static_cast<std::int64_t>(train_files.images.size() + test_files.images.size()));
   set_channel_statistics(data);
   data.fingerprint = fingerprint(data.train, data.test);
+  const std::string rest = left_out.text();
+  if (!rest.empty()) data.remarks.push_back("left out of " + folder + ": " + rest);
   return data;
 }
 

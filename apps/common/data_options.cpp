@@ -2,6 +2,7 @@
 #include "apps/common/data_options.h"
 
 #include <algorithm>
+#include <iostream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -110,7 +111,11 @@ Dataset DataOptions::load(Runtime& runtime) const {
   }
   DatasetOptions options = dataset_;
   options.pool = runtime.context().pool;
-  return known.load(options);
+  Dataset data = known.load(options);
+  for (const std::string& remark : data.remarks) {
+    std::cerr << line_->program() << ": " << one_line(remark) << '\n';
+  }
+  return data;
 }
 
 Split DataOptions::split(const Dataset& data) const {

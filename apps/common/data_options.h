@@ -30,7 +30,8 @@ class DataOptions {
   /// command line's on_parsed(), where they were added for training.
   void check_usage() const;
 
-  /// Loads the data set. Throws ConfigError where an option is missing or does not fit.
+  /// Loads the data set and tells its remarks on stderr. Throws ConfigError where an option is
+  /// missing or does not fit.
   Dataset load(Runtime& runtime) const;
   /// The split of --split, or the one the options describe (a tenth by default).
   Split split(const Dataset& data) const;

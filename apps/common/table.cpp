@@ -5,18 +5,32 @@
 #include <cmath>
 #include <cstdio>
 #include <ostream>
+#include <utility>
+
+#include "kernels/error.h"
 
 namespace msd {
 
+void Table::add_row(std::vector<std::string> row) {
+  for (std::string& cell : row) cell = one_line(std::move(cell));
+  rows_.push_back(std::move(row));
+}
+
 void Table::print(std::ostream& out) const {
+  const auto takes_the_rest = [&](const std::vector<std::string>& row, std::size_t i) {
+    return i + 1 == row.size() && row.size() < header_.size();
+  };
   std::vector<std::size_t> widths;
   for (const std::string& cell : header_) widths.push_back(cell.size());
   for (const auto& row : rows_) {
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      if (!takes_the_rest(row, i)) widths[i] = std::max(widths[i], row[i].size());
+    }
   }
   const auto line = [&](const std::vector<std::string>& row) {
     for (std::size_t i = 0; i < row.size(); ++i) {
-      out << (i == 0 ? "" : "  ") << std::string(widths[i] - row[i].size(), ' ') << row[i];
+      const std::size_t indent = takes_the_rest(row, i) ? 0 : widths[i] - row[i].size();
+      out << (i == 0 ? "" : "  ") << std::string(indent, ' ') << row[i];
     }
     out << '\n';
   };

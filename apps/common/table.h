@@ -7,11 +7,13 @@
 
 namespace msd {
 
-/// A table of text for people: columns aligned, numbers to the right.
+/// A table of text for people: columns aligned, numbers to the right. Control characters in a cell
+/// become '?'.
 class Table {
  public:
   explicit Table(std::vector<std::string> header) : header_(std::move(header)) {}
-  void add_row(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  /// Where there are fewer cells than columns, the last one takes the rest of the line.
+  void add_row(std::vector<std::string> row);
   void print(std::ostream& out) const;
 
  private:

@@ -87,10 +87,21 @@ void infer(InferOptions& options) {
                                 make_runtime};
   const auto* deadline = std::get_if<Deadline>(&chosen.rule);
   Summary summary(network.architecture().exits(), deadline ? deadline->microseconds : 0.0);
+  std::string first_error;
   const auto start = std::chrono::steady_clock::now();
-  run_samples(plan, *samples, settings, [&](std::int64_t i, const Classification& result) {
-    summary.add(result, samples->label(i));
-    printer.print(samples->name(i), result, samples->label(i));
+  run_samples(plan, *samples, settings, [&](std::int64_t i, const SampleResult& result) {
+    if (result.error.empty()) {
+      summary.add(result.answer, samples->label(i));
+      printer.print(samples->name(i), result.answer, samples->label(i));
+    } else {
+      summary.add_failed();
+      printer.print_failed(samples->name(i), result.error);
+      if (first_error.empty()) {
+        const std::string name = one_line(text_of_input(samples->name(i)));
+        const bool named = result.error.find(name) != std::string::npos;
+        first_error = named ? result.error : name + ": " + result.error;
+      }
+    }
   });
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -101,11 +112,16 @@ void infer(InferOptions& options) {
     nlohmann::ordered_json json = summary.json(seconds, full);
     json["threads"] = settings.workers;
     json["rule"] = exit_rule_json(options, chosen);
-    std::cout << nlohmann::ordered_json{{"summary", json}}.dump() << '\n';
+    print_json_line({{"summary", json}});
   } else {
     std::cout << summary.text(seconds, full);
   }
   if (!std::cout.flush()) throw IoError("cannot write the results to stdout; is the disk full?");
+  if (summary.failed() > 0 && samples->size() == 1) throw IoError(first_error);
+  if (summary.failed() > 0) {
+    throw IoError(message(summary.failed(), " of ", samples->size(),
+                          " images could not be classified, the first: ", first_error));
+  }
 }
 
 }  // namespace msd

@@ -5,7 +5,8 @@
 
 namespace msd {
 
-/// Runs the command line of msd-infer.
+/// Runs the command line of msd-infer. Throws IoError, all others being told, where images could
+/// not be classified.
 void infer(InferOptions& options);
 
 }  // namespace msd

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "apps/infer/infer_options.h"
 
+#include "data/image_listing.h"
+
 namespace msd {
 namespace {
 
@@ -22,7 +24,9 @@ void exclude(CommandLine& line, const std::string& name, const Names& others) {
 }  // namespace
 
 void InferOptions::add_inputs(CommandLine& line) {
-  line.option("images", inputs, message("Image files (", kImageFormats, "), or folders of them"))
+  line.option("images", inputs,
+              "Image files, or folders to search at any depth (" + image_endings_text() +
+                  "); where one cannot be read, the others are classified and the exit code is 1")
       .group("Input");
   data.add_to(line, /*for_training=*/false);
   for (const char* name : {"--dataset", "--data", "--split"}) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "apps/infer/output.h"
 
+#include <iomanip>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "kernels/check.h"
 #include "models/inference/latency.h"
@@ -10,6 +12,34 @@
 namespace msd {
 
 using nlohmann::ordered_json;
+
+namespace {
+
+/// A path need not be UTF-8, which JSON is. What is not is replaced, and the bytes said beside it.
+ordered_json json_of_input(const ordered_json& name) {
+  ordered_json json = {{"input", name}};
+  try {
+    static_cast<void>(name.dump());
+  } catch (const ordered_json::exception&) {
+    std::ostringstream hex;
+    hex << std::hex << std::setfill('0');
+    for (const char byte : name.get<std::string>()) {
+      hex << std::setw(2) << static_cast<int>(static_cast<unsigned char>(byte));
+    }
+    json["input_hex"] = hex.str();
+  }
+  return json;
+}
+
+}  // namespace
+
+std::string text_of_input(const ordered_json& name) {
+  return name.is_string() ? name.get<std::string>() : name.dump();
+}
+
+void print_json_line(const ordered_json& json) {
+  std::cout << json.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << '\n';
+}
 
 Summary::Summary(std::int64_t exits, double deadline_us)
     : left_at_(static_cast<std::size_t>(exits), 0),
@@ -53,8 +83,9 @@ Summary::Figures Summary::figures(double seconds) const {
 }
 
 ordered_json Summary::json(double seconds, std::int64_t full_mul_adds) const {
+  ordered_json json = {{"samples", samples_}, {"failed", failed_}};
+  if (samples_ == 0) return json;
   const Figures f = figures(seconds);
-  ordered_json json = {{"samples", samples_}};
   if (f.accuracy) json["accuracy"] = *f.accuracy;
   if (!f.exit_accuracy.empty()) json["exit_accuracy"] = f.exit_accuracy;
   json["mean_mul_adds"] = f.mean_mul_adds;
@@ -69,8 +100,10 @@ ordered_json Summary::json(double seconds, std::int64_t full_mul_adds) const {
 }
 
 std::string Summary::text(double seconds, std::int64_t full_mul_adds) const {
-  const Figures f = figures(seconds);
   std::string text = message(samples_, samples_ == 1 ? " image" : " images");
+  if (failed_ > 0) text += message(", ", failed_, " failed");
+  if (samples_ == 0) return text + "\n";
+  const Figures f = figures(seconds);
   if (f.accuracy) text += ", accuracy " + percent(*f.accuracy) + " %";
   text += ", mean mul-adds " + human_count(f.mean_mul_adds) + " (" +
           percent(f.mean_mul_adds / static_cast<double>(full_mul_adds)) +
@@ -131,20 +164,43 @@ void SamplePrinter::add_row(const std::string& name, const Outcome& outcome,
 void SamplePrinter::print(const ordered_json& name, const Classification& result,
                           std::optional<std::int32_t> label) {
   if (style_ == Style::json) {
-    ordered_json line = {{"input", name}};
+    ordered_json line = json_of_input(name);
     line.update(json(result.final, label));
     for (const Outcome& outcome : result.exits) line["exits"].push_back(json(outcome, label));
-    // A path need not be UTF-8.
-    std::cout << line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << '\n';
+    print_json_line(line);
   } else if (style_ == Style::table) {
-    const std::string text = name.is_string() ? name.get<std::string>() : name.dump();
+    const std::string text = text_of_input(name);
     if (result.exits.empty()) add_row(text, result.final, label);
     for (const Outcome& outcome : result.exits) add_row(text, outcome, label);
   }
 }
 
+void SamplePrinter::print_failed(const ordered_json& name, const std::string& error) {
+  ++failed_;
+  const std::string text = text_of_input(name);
+  const std::string path = one_line(text) + ": ";  // as an error begins
+  const std::string why = error.substr(error.starts_with(path) ? path.size() : 0);
+  switch (style_) {
+    case Style::json: {
+      ordered_json line = json_of_input(name);
+      line["error"] = why;
+      print_json_line(line);
+      break;
+    }
+    case Style::table:
+      table_.add_row({text, "failed: " + why});
+      break;
+    case Style::none:
+      if (failed_ <= kMostFailures) std::cout << "failed: " << path << why << '\n';
+      break;
+  }
+}
+
 void SamplePrinter::finish() const {
   if (style_ == Style::table) table_.print(std::cout);
+  if (style_ == Style::none && failed_ > kMostFailures) {
+    std::cout << "failed: " << failed_ - kMostFailures << " more; --verbose names them all\n";
+  }
 }
 
 }  // namespace msd

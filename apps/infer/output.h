@@ -12,12 +12,20 @@
 
 namespace msd {
 
+/// What a sample is called, for people.
+std::string text_of_input(const nlohmann::ordered_json& name);
+/// Prints one line; what is not UTF-8 in it is replaced.
+void print_json_line(const nlohmann::ordered_json& json);
+
 /// Sums over the samples of a run.
 class Summary {
  public:
   /// deadline_us: 0 where there is none.
   Summary(std::int64_t exits, double deadline_us);
   void add(const Classification& result, std::optional<std::int32_t> label);
+  /// A sample without an answer, of which only the count is told.
+  void add_failed() { ++failed_; }
+  std::int64_t failed() const { return failed_; }
 
   /// seconds: of the whole run. full_mul_adds: of the last exit, all exits run.
   nlohmann::ordered_json json(double seconds, std::int64_t full_mul_adds) const;
@@ -33,7 +41,7 @@ class Summary {
   };
   Figures figures(double seconds) const;
 
-  std::int64_t samples_ = 0, labelled_ = 0, correct_ = 0, mul_adds_ = 0;
+  std::int64_t samples_ = 0, failed_ = 0, labelled_ = 0, correct_ = 0, mul_adds_ = 0;
   std::vector<std::int64_t> left_at_, correct_at_;
   bool all_exits_ = false;
   double deadline_us_;
@@ -41,7 +49,8 @@ class Summary {
   std::vector<double> microseconds_;
 };
 
-/// Prints samples as they come: JSON lines at once, a table at the end.
+/// Prints samples as they come: JSON lines at once, a table at the end. Without a table the failed
+/// ones are told all the same, the first kMostFailures of them.
 class SamplePrinter {
  public:
   enum class Style : std::uint8_t { none, table, json };
@@ -50,6 +59,7 @@ class SamplePrinter {
 
   void print(const nlohmann::ordered_json& name, const Classification& result,
              std::optional<std::int32_t> label);
+  void print_failed(const nlohmann::ordered_json& name, const std::string& error);
   void finish() const;
 
  private:
@@ -57,7 +67,10 @@ class SamplePrinter {
   nlohmann::ordered_json json(const Outcome& outcome, std::optional<std::int32_t> label) const;
   void add_row(const std::string& name, const Outcome& outcome, std::optional<std::int32_t> label);
 
+  static constexpr std::int64_t kMostFailures = 20;
+
   Style style_;
+  std::int64_t failed_ = 0;
   std::vector<std::string> class_names_;
   Table table_{{"input", "exit", "class", "confidence", "next", "mul-adds", "ms", "label"}};
 };

@@ -6,8 +6,11 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
+
+#include "kernels/error.h"
 
 namespace msd {
 namespace {
@@ -15,7 +18,7 @@ namespace {
 // A sample's place between the worker that fills it and the caller who takes it.
 struct Slot {
   bool done = false;
-  Classification result;
+  SampleResult result;
   std::exception_ptr error;
 };
 
@@ -38,7 +41,7 @@ class Crew {
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
-  Classification take(std::int64_t i) {
+  SampleResult take(std::int64_t i) {
     Slot& slot = slots_[static_cast<std::size_t>(i)];
     std::unique_lock lock(mutex_);
     done_.wait(lock, [&] { return slot.done || broken_ != nullptr; });
@@ -51,6 +54,20 @@ class Crew {
   void stop() noexcept {
     stop_ = true;
     for (std::thread& thread : threads_) thread.join();
+  }
+
+  // Null, with the reason, where the image cannot be had.
+  const std::uint8_t* load(std::int64_t i, Image& scratch, std::string& reason) const {
+    try {
+      return samples_.pixels(i, scratch);
+    } catch (const IoError& error) {
+      reason = error.what();
+    } catch (const FormatError& error) {
+      reason = error.what();
+    } catch (const std::bad_alloc&) {
+      reason = "needs more memory than there is";
+    }
+    return nullptr;
   }
 
   // Samples are claimed in order: whatever comes before one that throws is finished too.
@@ -66,7 +83,9 @@ class Crew {
         Slot filled;
         filled.done = true;
         try {
-          filled.result = classifier.classify(samples_.pixels(i, scratch), settings_.rule);
+          if (const std::uint8_t* pixels = load(i, scratch, filled.result.error)) {
+            filled.result.answer = classifier.classify(pixels, settings_.rule);
+          }
         } catch (...) {
           filled.error = std::current_exception();
           stop_ = true;
@@ -97,7 +116,7 @@ class Crew {
 }  // namespace
 
 void run_samples(const Plan& plan, const Samples& samples, const RunSettings& settings,
-                 const std::function<void(std::int64_t, const Classification&)>& consume) {
+                 const std::function<void(std::int64_t, const SampleResult&)>& consume) {
   Crew crew(plan, samples, settings);
   for (std::int64_t i = 0; i < samples.size(); ++i) consume(i, crew.take(i));
 }

@@ -2,36 +2,40 @@
 #include "apps/infer/samples.h"
 
 #include <filesystem>
+#include <iostream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "data/image_listing.h"
 #include "data/image_resize.h"
-#include "kernels/check.h"
 
 namespace msd {
 namespace {
 
 class FileSamples : public Samples {
  public:
-  FileSamples(std::vector<std::string> paths, const ImageFit& fit)
-      : paths_(std::move(paths)), fit_(fit) {}
+  FileSamples(std::vector<ListedImage> images, const ImageFit& fit)
+      : images_(std::move(images)), fit_(fit) {}
 
-  std::int64_t size() const override { return static_cast<std::int64_t>(paths_.size()); }
-  nlohmann::ordered_json name(std::int64_t i) const override { return path(i); }
+  std::int64_t size() const override { return static_cast<std::int64_t>(images_.size()); }
+  nlohmann::ordered_json name(std::int64_t i) const override { return at(i).path; }
   const std::uint8_t* pixels(std::int64_t i, Image& scratch) const override {
-    scratch = decode_image_file(path(i));
+    const auto& [path, fault] = at(i);
+    if (!fault.empty()) throw IoError(path + ": " + fault);
+    scratch = decode_image_file(path);
     try {
       scratch = fit_to(scratch, fit_);
     } catch (const ShapeError& error) {
-      throw FormatError(path(i) + ": " + error.what());
+      throw FormatError(path + ": " + error.what());
     }
     return scratch.pixels.data();
   }
   std::optional<std::int32_t> label(std::int64_t) const override { return std::nullopt; }
 
  private:
-  const std::string& path(std::int64_t i) const { return paths_[static_cast<std::size_t>(i)]; }
+  const ListedImage& at(std::int64_t i) const { return images_[static_cast<std::size_t>(i)]; }
 
-  std::vector<std::string> paths_;
+  std::vector<ListedImage> images_;
   ImageFit fit_;
 };
 
@@ -56,6 +60,20 @@ class DatasetSamples : public Samples {
   ImageSelection images_;
 };
 
+/// Appends the images of a folder.
+void append_images(const std::string& folder, std::vector<ListedImage>& images, LeftOut& left_out) {
+  try {
+    ImageListing found = list_image_files(folder);
+    if (found.images.empty()) {
+      images.push_back({folder, "no images (" + image_endings_text() + ") in this folder"});
+    }
+    std::move(found.images.begin(), found.images.end(), std::back_inserter(images));
+    left_out.add(found.left_out);
+  } catch (const IoError& error) {
+    images.push_back({folder, error.what()});
+  }
+}
+
 template <typename T>
 void keep_first(std::vector<T>& values, std::int64_t limit) {
   if (limit > 0 && limit < static_cast<std::int64_t>(values.size())) {
@@ -67,23 +85,20 @@ void keep_first(std::vector<T>& values, std::int64_t limit) {
 
 std::unique_ptr<Samples> file_samples(const std::vector<std::string>& inputs, std::int64_t limit,
                                       const ImageFit& fit) {
-  std::vector<std::string> paths;
+  std::vector<ListedImage> images;
+  LeftOut left_out;
   for (const std::string& input : inputs) {
-    std::error_code error;
-    const std::filesystem::file_status status = std::filesystem::status(input, error);
-    if (!std::filesystem::exists(status)) throw IoError(input + ": no such file or folder");
-    if (!std::filesystem::is_directory(status)) {
-      paths.push_back(input);
-      continue;
+    std::error_code ignored;
+    if (std::filesystem::is_directory(input, ignored)) {
+      append_images(input, images, left_out);
+    } else {
+      images.push_back({input, ""});  // whatever its name; reading it says what is wrong
     }
-    const std::vector<std::string> found = list_image_files(input);
-    if (found.empty()) {
-      throw ConfigError(message("no images (", kImageEndings, ") in the folder ", input));
-    }
-    paths.insert(paths.end(), found.begin(), found.end());
   }
-  keep_first(paths, limit);
-  return std::make_unique<FileSamples>(std::move(paths), fit);
+  const std::string rest = left_out.text();
+  if (!rest.empty()) std::cerr << "msd-infer: left out: " << one_line(rest) << '\n';
+  keep_first(images, limit);
+  return std::make_unique<FileSamples>(std::move(images), fit);
 }
 
 std::unique_ptr<Samples> dataset_samples(ImageSelection images, std::int64_t limit) {

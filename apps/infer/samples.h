@@ -21,13 +21,15 @@ class Samples {
   virtual std::int64_t size() const = 0;
   /// What a result names the image: a path, or its position in the data set.
   virtual nlohmann::ordered_json name(std::int64_t i) const = 0;
-  /// Pixels [size][size][3], in memory of `scratch` or of this.
+  /// Pixels [size][size][3], in memory of `scratch` or of this. Throws IoError or FormatError where
+  /// this image cannot be had, whatever becomes of the others.
   virtual const std::uint8_t* pixels(std::int64_t i, Image& scratch) const = 0;
   virtual std::optional<std::int32_t> label(std::int64_t i) const = 0;
 };
 
-/// Image files, and those in folders, the first `limit` (0: all), each brought to the input with
-/// fit_to(). Throws IoError, or ConfigError where there is no image.
+/// Image files, and those of list_image_files in folders, the first `limit` (0: all), each brought
+/// to the input with fit_to(). What is no image, such as a folder without any, is a sample too,
+/// whose pixels() says so. Tells on stderr what is left out of the folders.
 std::unique_ptr<Samples> file_samples(const std::vector<std::string>& inputs, std::int64_t limit,
                                       const ImageFit& fit);
 

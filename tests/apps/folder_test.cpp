@@ -152,6 +152,40 @@ TEST_F(FolderTest, ImageSizeIsRemembered) {
             1, {"--resume", "/model/image_size"}));
 }
 
+TEST_F(FolderTest, EveryProgramTellsWhatIsLeftOut) {
+  write_image("images/train/cat/more/a.ppm", noise(32, 32));
+  write_image("images/train/cat/.trash/b.ppm", noise(32, 32));
+  write_image("images/test/owl.ppm", noise(32, 32));
+  write_file_atomically(path("images/train/cat/notes.txt"), "no image");
+  const std::string told = ": left out of " + path("images") +
+                           ": 1 file that is no image by its name (.txt), 1 hidden, 1 file beside "
+                           "the class folders\n";
+  const auto tells = [&](const std::string& program, const ProgramResult& result) {
+    EXPECT_TRUE(succeeds(result));
+    EXPECT_NE(result.err.find(program + told), std::string::npos) << result.err;
+  };
+  const ProgramResult trained =
+      run_program("msd-train", training("run", {"--epochs", "1", "--holdout", "10"}));
+  tells("msd-train", trained);
+  EXPECT_EQ(read_checkpoint(latest("run")).training->at("data_fingerprint"),
+            load_image_folder(path("images"), 0).fingerprint);
+  tells("msd-eval", eval("run"));
+  const ProgramResult inferred =
+      run_program("msd-infer", {"--weights", latest("run"), "--part", "train", "--json"});
+  tells("msd-infer", inferred);
+  EXPECT_EQ(json_lines(inferred.out).size(), 61u - 10u + 1u);
+}
+
+TEST_F(FolderTest, AllBadFilesAreNamedAtOnce) {
+  for (const char* name : {"train/cat/3.ppm", "train/owl/more/9.ppm", "test/dog/21.ppm"}) {
+    write_image(fs::path("images") / name, Image{0, 0, {}});
+  }
+  EXPECT_TRUE(fails(run_program("msd-train", training("run")), 1,
+                    {"3 of 82 files", path("images/train/cat/3.ppm"),
+                     path("images/train/owl/more/9.ppm"), path("images/test/dog/21.ppm")}));
+  EXPECT_FALSE(fs::exists(path("run")));
+}
+
 TEST_F(FolderTest, InterruptedAndResumedIsTheSameBits) {
   const Arguments longer = {"--epochs", "12", "--image-size", "16"};
   ASSERT_TRUE(succeeds(run_program("msd-train", training("whole", longer))));

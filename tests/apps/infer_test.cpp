@@ -154,21 +154,129 @@ TEST_F(Infer, ImageFilesAnswerAsTheDataSetDoes) {
   EXPECT_EQ(json_lines(infer({"--json", "--limit", "2", first, path("folder")}).out).size(), 3u);
 }
 
-TEST_F(Infer, WrongInputsAreNamed) {
+TEST_F(Infer, FoldersAreSearchedToAnyDepth) {
+  const std::vector<json> expected = lines({});
+  // Folders called like classes say nothing of labels.
+  const std::vector<std::string> names = {"folder/z.ppm", "folder/0/b.ppm", "folder/0/deep/a.ppm",
+                                          "folder/1/a.ppm"};
+  for (std::size_t i = 0; i < names.size(); ++i) write_image(names[i], static_cast<int>(i));
+  write_file_atomically(path("folder/0/notes.txt"), "no image");
+  write_file_atomically(path("folder/.hidden.ppm"), "no image");
+  const ProgramResult result = infer({"--json", path("folder")});
+  ASSERT_TRUE(succeeds(result));
+  const std::vector<json> found = json_lines(result.out);
+  ASSERT_EQ(found.size(), 5u);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    EXPECT_EQ(found[i].at("input"), path(names[i]));
+    EXPECT_EQ(found[i].at("classes"), expected[i].at("classes"));
+    EXPECT_FALSE(found[i].contains("label"));
+  }
+  EXPECT_FALSE(found[4].at("summary").contains("accuracy"));
+  EXPECT_NE(result.err.find("msd-infer: left out: 1 file that is no image by its name (.txt), 1 "
+                            "hidden\n"),
+            std::string::npos)
+      << result.err;
+}
+
+TEST_F(Infer, OneBadFileLosesNoOther) {
   const std::string good = write_image("good.ppm", 0);
+  const std::string also = write_image("folder/also.unknown", 1);
+  const std::string inner = write_image("folder/sub/inner.ppm", 2);
   std::filesystem::create_directories(path("empty"));
   write_file_atomically(path("bad.png"), "no image at all");
-  EXPECT_TRUE(fails(infer({path("empty")}), 1, {"no images", path("empty")}));
-  EXPECT_TRUE(fails(infer({path("none.png")}), 1, {path("none.png")}));
-  EXPECT_TRUE(fails(infer({path("bad.png")}), 1, {path("bad.png")}));
-  // What comes before it is told, what comes after it is not.
-  for (const char* threads : {"1", "2"}) {
-    const ProgramResult result =
-        infer({"--json", "--threads", threads, good, path("bad.png"), good});
+  std::filesystem::create_symlink("nowhere", path("folder/gone.png"));
+  std::filesystem::create_directory_symlink("..", path("folder/sub/up"));
+  const Arguments inputs = {path("bad.png"), good, path("none.png"), also, path("folder"),
+                            path("empty"),   good};
+  const std::vector<json> expected = json_lines(infer({"--json", good, also, inner}).out);
+  ASSERT_EQ(expected.size(), 4u);
+  for (const char* threads : {"1", "3"}) {
+    const ProgramResult result = infer(Arguments{"--json", "--threads", threads} + inputs);
     EXPECT_EQ(result.exit_code, 1);
-    EXPECT_EQ(json_lines(result.out).size(), 1u);
-    EXPECT_NE(result.err.find("bad.png"), std::string::npos);
+    const std::vector<json> found = json_lines(result.out);
+    ASSERT_EQ(found.size(), 10u);
+    const auto failed = [&](std::size_t row, const std::string& input, const std::string& error) {
+      EXPECT_EQ(found[row].at("input"), path(input));
+      EXPECT_NE(found[row].at("error").get<std::string>().find(error), std::string::npos)
+          << found[row];
+      EXPECT_FALSE(found[row].contains("classes"));
+    };
+    const auto answered = [&](std::size_t row, const std::string& input, std::size_t of) {
+      EXPECT_EQ(found[row].at("input"), input);
+      EXPECT_EQ(found[row].at("classes"), expected[of].at("classes"));
+      EXPECT_FALSE(found[row].contains("error"));
+    };
+    failed(0, "bad.png", "not a");
+    answered(1, good, 0);
+    failed(2, "none.png", "No such file");
+    answered(3, also, 1);
+    failed(4, "folder/gone.png", "No such file");
+    answered(5, inner, 2);
+    failed(6, "folder/sub/up", "leads back");
+    failed(7, "empty", "no images");
+    answered(8, good, 0);
+    EXPECT_EQ(found[9].at("summary").at("samples"), 4);
+    EXPECT_EQ(found[9].at("summary").at("failed"), 5);
+    EXPECT_EQ(found[9].at("summary").at("mean_mul_adds"),
+              expected[3].at("summary").at("mean_mul_adds"));
+    EXPECT_NE(result.err.find("5 of 9 images could not be classified, the first: " +
+                              path("bad.png") + ": not a"),
+              std::string::npos)
+        << result.err;
   }
+  // --limit counts them too.
+  EXPECT_EQ(json_lines(infer(Arguments{"--json", "--limit", "3"} + inputs).out).size(), 4u);
+  EXPECT_EQ(infer(Arguments{"--limit", "2", good, path("bad.png")}).exit_code, 1);
+  EXPECT_EQ(infer(Arguments{"--limit", "1", good, path("bad.png")}).exit_code, 0);
+}
+
+TEST_F(Infer, FailuresForPeople) {
+  const std::string good = write_image("good.ppm", 0);
+  const auto tell = [](const ProgramResult& result) {
+    return result.out + "stderr: " + result.err;
+  };
+  const ProgramResult few = infer({path("no\nne.png"), good});
+  EXPECT_EQ(few.exit_code, 1);
+  EXPECT_EQ(std::count(few.out.begin(), few.out.end(), '\n'), 1 + 2 + 3) << tell(few);
+  EXPECT_NE(few.out.find("no?ne.png  failed: cannot open"), std::string::npos) << tell(few);
+  EXPECT_NE(few.out.find("\n1 image, 1 failed, mean mul-adds "), std::string::npos) << tell(few);
+  // Alone it needs no sum.
+  const ProgramResult alone = infer({path("none.png")});
+  EXPECT_EQ(alone.exit_code, 1);
+  EXPECT_NE(alone.out.find("\n0 images, 1 failed\n"), std::string::npos) << tell(alone);
+  EXPECT_TRUE(alone.err.starts_with("msd-infer: cannot open " + path("none.png"))) << tell(alone);
+  const json summary = json_lines(infer({"--json", path("none.png")}).out).at(1).at("summary");
+  EXPECT_EQ(summary.at("samples"), 0);
+  EXPECT_FALSE(summary.contains("mean_mul_adds"));
+  // Too many for a table.
+  Arguments many(60, good);
+  for (int i = 0; i < 22; ++i) many.push_back(path("none" + std::to_string(i)));
+  const ProgramResult long_run = infer(many);
+  EXPECT_EQ(long_run.exit_code, 1);
+  EXPECT_EQ(std::count(long_run.out.begin(), long_run.out.end(), '\n'), 20 + 1 + 3)
+      << tell(long_run);
+  EXPECT_NE(long_run.out.find("failed: " + path("none19") + ": "), std::string::npos);
+  EXPECT_NE(long_run.out.find("failed: 2 more; --verbose"), std::string::npos) << tell(long_run);
+}
+
+TEST_F(Infer, AnyNameIsTold) {
+  const std::vector<std::string> names = {"\xc3\xa9.ppm", "a\nb.ppm", "caf\xe9.ppm", "x\\y\".ppm"};
+  for (const std::string& name : names) write_image("folder/" + name, 0);
+  const ProgramResult result = infer({"--json", path("folder")});
+  ASSERT_TRUE(succeeds(result));
+  const std::vector<json> found = json_lines(result.out);  // in byte order
+  ASSERT_EQ(found.size(), 5u);
+  EXPECT_EQ(found[0].at("input"), path("folder/a\nb.ppm"));
+  EXPECT_EQ(found[1].at("input"), path("folder/caf\xef\xbf\xbd.ppm"));
+  const std::string hex = found[1].at("input_hex");
+  EXPECT_TRUE(hex.ends_with("2f636166e92e70706d")) << hex;
+  EXPECT_EQ(hex.size(), 2 * path("folder/caf\xe9.ppm").size());
+  EXPECT_EQ(found[2].at("input"), path("folder/x\\y\".ppm"));
+  EXPECT_FALSE(found[2].contains("input_hex"));
+  EXPECT_EQ(found[3].at("input"), path("folder/\xc3\xa9.ppm"));
+  const ProgramResult table = infer({path("folder")});
+  EXPECT_EQ(std::count(table.out.begin(), table.out.end(), '\n'), 1 + 4 + 3) << table.out;
+  EXPECT_NE(table.out.find("a?b.ppm"), std::string::npos) << table.out;
 }
 
 TEST_F(Infer, TablesForPeople) {

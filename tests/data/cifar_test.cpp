@@ -145,6 +145,22 @@ TEST(Cifar, NamesWhatIsMissing) {
                               {folder.path(batch(4)), "directory"}));
 }
 
+TEST(Cifar, NamesAllFaultyFiles) {
+  const TempFolder folder;
+  write_cifar10(folder, "");
+  for (const int file : {1, 3}) std::filesystem::remove(folder.path(batch(file)));
+  const auto load = [&] { load_cifar(Cifar::cifar10, folder.path().string()); };
+  EXPECT_TRUE(throws<IoError>(load, {folder.path(batch(1)), folder.path(batch(3)), "unpack"}));
+  std::filesystem::remove(folder.path("test_batch.bin"));
+  folder.write(batch(2), Bytes(100));
+  folder.write(batch(4), Bytes(3073, 77));
+  folder.write("batches.meta.txt", std::string("a\n"));
+  EXPECT_TRUE(throws<FormatError>(
+      load,
+      {"names 1 classes", folder.path(batch(1)), batch(2) + " has 100 bytes", folder.path(batch(3)),
+       batch(4) + ": record 0 of 1 has label 77", folder.path("test_batch.bin"), "unpack"}));
+}
+
 TEST(Cifar, RefusesFilesThatAreNotWholeRecords) {
   const TempFolder folder;
   write_cifar10(folder, "");

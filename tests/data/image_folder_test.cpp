@@ -112,16 +112,45 @@ TEST_F(ImageFolder, ReadsEveryFormat) {
   expect_images(load().train, {decoded, image, image, decoded, image});
 }
 
-TEST_F(ImageFolder, LeavesOutWhatIsNoImage) {
-  const std::string before = load().fingerprint;
+TEST_F(ImageFolder, LeavesOutWhatIsNoImageAndCountsIt) {
+  const Dataset before = load();
+  EXPECT_TRUE(before.remarks.empty());
   const Bytes junk = {1, 2, 3};
   for (const char* name :
-       {"notes.txt", "train/notes.txt", "train/stray.png", "train/cat/notes.txt",
-        "train/cat/.a.png", "train/cat/x.png.part", "train/.cache/a.png", "test/.cache/a.png",
-        "train/cat/more/a.png", "train/cat/folder.png/a.png", "extra/cat/a.png"}) {
+       {"notes.txt", "train/notes.txt", "train/stray.png", "test/stray.png", "train/cat/notes.txt",
+        "train/cat/.a.png", "train/cat/x.png.part", "test/cat/more/b.txt", "train/.cache/a.png",
+        "test/.cache/a.png", "extra/cat/a.png"}) {
     folder_.write(name, junk);
   }
-  EXPECT_EQ(load().fingerprint, before);
+  const Dataset after = load();
+  EXPECT_EQ(after.fingerprint, before.fingerprint);
+  EXPECT_EQ(after.remarks,
+            (std::vector<std::string>{
+                "left out of " + folder_.path().string() +
+                ": 3 files that are no images by their names (.part, .txt), 3 hidden, 3 files "
+                "beside the class folders"}));
+}
+
+TEST_F(ImageFolder, ReadsNestedFolders) {
+  write("train/cat/more/a.ppm", 8);
+  write("train/cat/more/even/0.ppm", 9);
+  write("train/cat/folder.ppm/z.ppm", 10);
+  remove("test/Dog/1.ppm");
+  write("test/Dog/all/of/them/1.ppm", 5);
+  const Dataset data = load();
+  expect_images(data.train, noises({4, 2, 3, 1, 10, 8, 9}));
+  EXPECT_EQ(data.train.labels, (std::vector<std::int32_t>{0, 1, 1, 1, 1, 1, 1}));
+  EXPECT_EQ(data.train.names, (std::vector<std::string>{"Dog/x.ppm", "cat/a10.ppm", "cat/a2.ppm",
+                                                        "cat/b.ppm", "cat/folder.ppm/z.ppm",
+                                                        "cat/more/a.ppm", "cat/more/even/0.ppm"}));
+  expect_images(data.test, noises({5, 7, 6}));
+  EXPECT_EQ(data.test.names[0], "Dog/all/of/them/1.ppm");
+  EXPECT_TRUE(data.remarks.empty());
+}
+
+// Found by the program before nested folders were read.
+TEST_F(ImageFolder, WithoutNestedFoldersTheFingerprintStays) {
+  EXPECT_EQ(load().fingerprint, "xxh3-128:39a60e05dbe1adad9a6de79a25a90faa");
 }
 
 TEST_F(ImageFolder, FollowsLinks) {
@@ -137,10 +166,13 @@ TEST_F(ImageFolder, FollowsLinks) {
 
 TEST_F(ImageFolder, NamesLinksThatLeadNowhere) {
   fs::create_symlink("nothing", folder_.path("train/cat/c.png"));
-  refuses<IoError>({folder_.path("train/cat/c.png"), "No such file", "repair or remove"});
+  refuses<FormatError>({folder_.path("train/cat/c.png"), "No such file", "repair or remove"});
   remove("train/cat/c.png");
   fs::create_symlink("nothing", folder_.path("train/cow"));
   refuses<IoError>({folder_.path("train/cow"), "No such file", "repair or remove"});
+  fs::create_symlink("nothing", folder_.path("train/elk"));
+  refuses<IoError>({folder_.path("train/cow") + " is a link", folder_.path("train/elk") + " is a"});
+  remove("train/elk");
   remove("train/cow");
   fs::create_symlink("cow", folder_.path("train/cow"));
   refuses<IoError>({folder_.path("train/cow"), "symbolic links"});
@@ -196,25 +228,68 @@ TEST_F(ImageFolder, ThreadsDoNotMatter) {
   }
 }
 
-// The first bad file takes so long that other threads get to the second, which is found to be bad
-// before it or after it.
-TEST_F(ImageFolder, NamesTheFirstBadFileWhateverTheThreads) {
+TEST_F(ImageFolder, NamesAllBadFilesInOrderWhateverTheThreads) {
+  std::vector<std::string> bad;
   const auto cut_bmp = [&](const std::string& name, std::int64_t h) {
     Bytes bytes = bmp(Image{h, 1000, Bytes(static_cast<std::size_t>(h * 3000), 7)});
     bytes.pop_back();
-    return folder_.write(name, bytes);
+    bad.push_back(folder_.write(name, bytes) + ": ");
   };
-  const std::string first = cut_bmp("train/cat/c1.bmp", 2000);
-  for (const bool second_is_quick : {true, false}) {
-    cut_bmp("train/cat/c2.bmp", second_is_quick ? 1 : 5000);
-    for (const int threads : {1, 2, 5}) {
-      cpu::ThreadPool pool(threads);
-      EXPECT_TRUE(throws<FormatError>(
-          [&] {
-            load_image_folder(folder_.path().string(), ImageFit{5, 5}, &pool);
-          },
-          {first}));
+  cut_bmp("train/cat/c1.bmp", 1000);  // takes longest to be found bad
+  cut_bmp("train/cat/c2.bmp", 1);
+  bad.push_back(folder_.write("train/cat/sub/e.ppm", Bytes{}) + ": ");
+  fs::create_symlink("nothing", folder_.path("test/Dog/n.png"));
+  bad.push_back(folder_.path("test/Dog/n.png") + ": No such file");
+  cut_bmp("test/cat/z.bmp", 2);
+  std::string text;
+  for (const int threads : {1, 2, 5}) {
+    cpu::ThreadPool pool(threads);
+    try {
+      load_image_folder(folder_.path().string(), ImageFit{5, 5}, &pool);
+      ADD_FAILURE() << "nothing was thrown";
+    } catch (const FormatError& error) {
+      if (text.empty()) text = error.what();
+      EXPECT_EQ(error.what(), text);
     }
+  }
+  std::size_t at = text.find("5 of 12 files cannot be used: ");
+  for (const std::string& name : bad) {
+    ASSERT_NE(at, std::string::npos) << text;
+    at = text.find(name, at + 1);
+  }
+  ASSERT_NE(at, std::string::npos) << text;
+  EXPECT_NE(text.find("; repair or remove", at), std::string::npos) << text;
+}
+
+TEST_F(ImageFolder, NamesTwentyBadFilesAndCountsTheRest) {
+  for (int i = 10; i < 33; ++i) folder_.write("train/Dog/" + std::to_string(i) + ".ppm", Bytes{1});
+  refuses<FormatError>({"23 of 30 files cannot be used", folder_.path("train/Dog/29.ppm") + ": ",
+                        "; and 3 more; repair"});
+  try {
+    load();
+  } catch (const FormatError& error) {
+    EXPECT_EQ(std::string(error.what()).find("30.ppm"), std::string::npos);
+  }
+}
+
+TEST_F(ImageFolder, NamesAllOddSizes) {
+  const std::string odd = folder_.write("train/cat/a2.ppm", ppm(noise(5, 5)));
+  const std::string bad = folder_.write("train/Dog/w.ppm", Bytes{});  // the first one of all
+  const std::string last = folder_.write("test/cat/2.ppm", ppm(noise(6, 5)));
+  refuses<FormatError>({"3 of 8 files", bad, odd + " has 5x5 pixels, not 6x4",
+                        last + " has 5x6 pixels", "repair or remove", "--image-size N"});
+}
+
+// Where sizes simply differ nobody has to wait until all files are read.
+TEST_F(ImageFolder, StopsWhereSizesDiffer) {
+  for (int i = 0; i < 600; ++i) {
+    folder_.write("train/cat/n" + std::to_string(i) + ".ppm", ppm(noise(2, 1 + i % 5)));
+  }
+  for (const int threads : {1, 3}) {
+    cpu::ThreadPool pool(threads);
+    EXPECT_TRUE(
+        throws<FormatError>([&] { load_image_folder(folder_.path().string(), {}, &pool); },
+                            {"252 of the first 256 files", "; and 232 more;", "--image-size N"}));
   }
 }
 
@@ -261,20 +336,37 @@ TEST_F(ImageFolder, NamesFoldersThatAreMissing) {
 TEST_F(ImageFolder, NamesClassesThatAreMissing) {
   write("test/cow/1.ppm", 1);
   refuses<FormatError>({folder_.path("test/cow"), folder_.path("train"), "lacks"});
+  write("test/elk/1.ppm", 1);
+  write("train/ant/1.ppm", 1);
+  refuses<FormatError>({"lacks the class ant", folder_.path("test/cow") + " is of a class",
+                        folder_.path("test/elk") + " is of a class"});
+  remove("test/elk");
+  remove("train/ant");
   write("train/cow/1.ppm", 1);
   remove("test/cat");
   refuses<FormatError>({folder_.path("test"), "lacks the class cat"});
   fs::create_directory(folder_.path("test/cat"));
-  refuses<FormatError>({folder_.path("test/cat"), "no images", "jpg, jpeg, png"});
+  refuses<FormatError>({folder_.path("test/cat"), "no images", "jpg, jpeg, jfif, png"});
   remove("train");
   write("train/stray.ppm", 1);
   refuses<FormatError>({folder_.path("train"), "no class folders", folder_.path("train/CLASS")});
 }
 
-TEST_F(ImageFolder, NamesAClassWithoutImages) {
-  write("train/cow/images/1.ppm", 1);
+TEST_F(ImageFolder, NamesAllClassesWithoutImages) {
+  folder_.write("train/cow/notes.txt", Bytes{1});
+  folder_.write("train/elk/inner/.hidden.png", Bytes{1});
   write("test/cow/1.ppm", 1);
-  refuses<FormatError>({folder_.path("train/cow"), "no images", "inside it are not searched"});
+  fs::create_directory(folder_.path("test/elk"));
+  refuses<FormatError>({folder_.path("train/cow") + " has no images",
+                        folder_.path("train/elk") + " has no images",
+                        folder_.path("test/elk") + " has no images", "but 1 file that is no image",
+                        "remove the class"});
+}
+
+TEST_F(ImageFolder, NamesLinksThatLeadInCircles) {
+  fs::create_directory_symlink("..", folder_.path("train/cat/up"));
+  refuses<FormatError>(
+      {folder_.path("train/cat/up/cat") + ": cannot list this folder", "leads back", "remove"});
 }
 
 TEST_F(ImageFolder, RefusesAClassNameThatIsNoText) {
