@@ -28,7 +28,7 @@ void require_trained_on(const Checkpoint& checkpoint, const Dataset& data) {
   throw ConfigError(message(checkpoint.path.string(), " was trained on other images (", trained,
                             ") than this ", data.name, " holds (", data.fingerprint,
                             "), so that its hold-out is not to be found here; give the --data it "
-                            "was trained on, or --split"));
+                            "was trained on, resized as it was then, or --split"));
 }
 
 // A name that stands for one class in the weights and for another in the data. Names that only one

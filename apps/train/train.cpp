@@ -122,14 +122,14 @@ void require_same_images(const Checkpoint& resumed, const DataDescription& descr
                     "; leave out what says otherwise or start a new run");
 }
 
-// What to tell of weights that were made with other numbers than this run normalises with.
-std::string normalization_warning(const Checkpoint& start, const MsdnetConfig& config,
-                                  const DataDescription& description) {
+// What to tell of weights that were made with images prepared otherwise than this run's.
+std::string preparation_warning(const Checkpoint& start, const MsdnetConfig& config,
+                                const DataDescription& description) {
   const Preprocessing& own = description.preprocessing;
-  const Preprocessing theirs =
-      start.data ? start.data->preprocessing : usual_preprocessing(config, description.dataset);
-  constexpr float kNoticed = 0.1f;  // grey levels; the public CIFAR numbers differ by less
-  bool same = true;
+  const Preprocessing theirs = start.data ? with_hints(start.data->preprocessing, {}, config)
+                                          : usual_preprocessing(config, description.dataset);
+  constexpr float kNoticed = 0.1f;  // grey levels; the public numbers for CIFAR differ by less
+  bool same = !start.data || own.fit == theirs.fit;
   for (std::size_t c = 0; c < own.mean.size(); ++c) {
     same = same && std::abs(own.mean[c] - theirs.mean[c]) <= kNoticed &&
            std::abs(own.std[c] - theirs.std[c]) <= kNoticed;
@@ -138,7 +138,7 @@ std::string normalization_warning(const Checkpoint& start, const MsdnetConfig& c
   return message("this run trains on images with ", preprocessing_text(own), "; ",
                  start.path.string(),
                  start.data ? " was made with " : " does not say, but its kind usually has ",
-                 preprocessing_text(theirs), ", which --normalise or --mean and --std can keep");
+                 preprocessing_text(theirs), ", which the options --resize to --std can keep");
 }
 
 TrainingState state_of(const StoppedRun& stopped, Network& network) {
@@ -218,7 +218,7 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   }
   if (!little_space.empty()) progress.warn(little_space);
   if (start) {
-    const std::string other = normalization_warning(*start, config, description);
+    const std::string other = preparation_warning(*start, config, description);
     if (!other.empty()) progress.warn(other);
   }
   std::signal(SIGINT, request_stop);
