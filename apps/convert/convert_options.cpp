@@ -54,7 +54,7 @@ void ConvertOptions::add_to(CommandLine& line) {
             "pth: names begin with \"module.\", as the PyTorch implementation loads them")
       .group("Weights");
   line.option("--exit", exit, "onnx: only this exit, from 1, and what it needs")
-      .positive()
+      .at_least(1)
       .default_text("all exits")
       .group("Weights");
   line.flag("--keep-batchnorm", keep_batchnorm,
@@ -68,6 +68,7 @@ void ConvertOptions::add_to(CommandLine& line) {
   line.option("--holdout", holdout,
               "Of index.pth: how many of its last images are held out; -1: 5000 of CIFAR, 50000 "
               "of ImageNet")
+      .at_least(-1)
       .show_default()
       .needs(line.find("--dataset"))
       .group("Data");

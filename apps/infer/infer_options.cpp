@@ -33,7 +33,7 @@ void InferOptions::add_inputs(CommandLine& line) {
       .show_default()
       .group("Data");
   line.option("--limit", limit, "Only the first so many images")
-      .positive()
+      .at_least(1)
       .default_text("all")
       .group("Input");
   line.option("--tensors", tensors,
@@ -58,19 +58,19 @@ void InferOptions::add_rules(CommandLine& line) {
   line.option("--thresholds", thresholds,
               "Thresholds of msd-eval --mode budget; with --budget or --p")
       .group(group);
-  line.option("--budget", budget,
-              "Mean mul-adds a sample may cost, as 20M: picks from --thresholds")
+  line.quantity("--budget", budget,
+                "Mean mul-adds a sample may cost, as 20M: picks from --thresholds")
       .needs(line.find("--thresholds"))
       .group(group);
   line.option("--p", p, "Point of --thresholds by its p; 1: balanced")
       .needs(line.find("--thresholds"))
       .group(group);
   line.option("--exit", exit, "Only this exit, from 1, without the classifiers before it")
-      .positive()
+      .at_least(1)
       .group(group);
   line.option("--deadline-ms", deadline_ms,
               "Go on while the next exit is expected in time; the first always runs")
-      .positive()
+      .above_zero()
       .group(group);
   line.flag("--all-exits", all_exits, "Answer at every exit, not only at the last one")
       .group(group);

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "apps/common/model_file.h"
-#include "apps/common/quantity.h"
 #include "apps/common/table.h"
 #include "models/network/cost.h"
 #include "models/network/floor.h"
@@ -19,9 +18,7 @@ namespace {
 class Floors {
  public:
   explicit Floors(const TrainOptions& options) {
-    if (options.bandwidth.empty()) return;
-    rates_ = {parse_quantity(options.bandwidth, "--bandwidth"),
-              parse_quantity(options.matrix_rate, "--matrix-rate")};
+    if (options.bandwidth > 0) rates_ = {options.bandwidth, options.matrix_rate};
   }
 
   nlohmann::json json(const Work& work) const {
