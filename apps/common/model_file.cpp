@@ -2,6 +2,7 @@
 #include "apps/common/model_file.h"
 
 #include <algorithm>
+#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
@@ -48,17 +49,31 @@ void require_same_classes(const Checkpoint& checkpoint, const Dataset& data) {
 
 }  // namespace
 
-std::optional<MsdnetConfig> base_config(const Checkpoint& checkpoint, const ModelOptions& options) {
-  if (checkpoint.config || options.preset_given()) return checkpoint.config;
-  return deduce_config(checkpoint, options.hints()).config;
+std::optional<BaseNetwork> base_network(const Checkpoint& checkpoint, const ModelOptions& options) {
+  if (options.preset_given()) return std::nullopt;
+  return BaseNetwork{
+      checkpoint.config ? *checkpoint.config : deduce_config(checkpoint, options.hints()).config,
+      "that of " + checkpoint.path.string()};
+}
+
+ChosenNetwork choose_network(const Checkpoint& checkpoint, const ModelOptions& options,
+                             std::optional<std::int64_t> dataset_classes) {
+  return options.choose(base_network(checkpoint, options), /*dataset=*/"", dataset_classes);
 }
 
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
                      std::optional<std::int64_t> dataset_classes, DType dtype) {
-  Network network(options.resolve(base_config(checkpoint, options), dataset_classes),
-                  runtime.allocator(), dtype);
+  Network network(choose_network(checkpoint, options, dataset_classes).config, runtime.allocator(),
+                  dtype);
   checkpoint.load_weights(network);
   return network;
+}
+
+void tell_network(const Checkpoint& checkpoint, const ModelOptions& options,
+                  std::optional<std::int64_t> dataset_classes) {
+  if (!options.any_given()) return;
+  const ChosenNetwork chosen = choose_network(checkpoint, options, dataset_classes);
+  std::cerr << options.program() << ": " << chosen.line() << '\n';
 }
 
 Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& model,

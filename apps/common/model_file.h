@@ -12,16 +12,25 @@
 
 namespace msd {
 
-/// The configuration that ModelOptions::resolve starts from: the checkpoint's; where the file does
-/// not say, the one its tensors' names and shapes and the options on the command line imply; none
-/// where these name a preset. Throws ConfigError where the tensors are no MSDNet's, or not of one
-/// with these options.
-std::optional<MsdnetConfig> base_config(const Checkpoint& checkpoint, const ModelOptions& options);
+/// The network that ModelOptions::choose starts from: the checkpoint's; where the file does not
+/// say, the one its tensors' names and shapes and the options on the command line imply; none where
+/// these name a preset. Throws ConfigError where the tensors are no MSDNet's, or not of one with
+/// these options.
+std::optional<BaseNetwork> base_network(const Checkpoint& checkpoint, const ModelOptions& options);
+
+/// What the command line makes of it. dataset_classes: as in ModelOptions::choose.
+ChosenNetwork choose_network(const Checkpoint& checkpoint, const ModelOptions& options,
+                             std::optional<std::int64_t> dataset_classes);
 
 /// The checkpoint's network with its weights. Model options on the command line go over
-/// base_config(). dataset_classes: as in ModelOptions::resolve.
+/// base_network(). dataset_classes: as in ModelOptions::choose.
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
                      std::optional<std::int64_t> dataset_classes, DType dtype = DType::f32);
+
+/// Where the command line says anything of the network, says on stderr what load_network() made of
+/// it.
+void tell_network(const Checkpoint& checkpoint, const ModelOptions& options,
+                  std::optional<std::int64_t> dataset_classes);
 
 /// Loads the data of the command line; what it leaves open is as the checkpoint's run had it.
 /// Throws ConfigError where neither says which data, and where a folder's classes are not those of

@@ -37,7 +37,7 @@ Weights with_config(Checkpoint read, const ConvertOptions& options) {
     weights.deduced = true;
   } else {
     // What is claimed of the network must be what the tensors say.
-    checkpoint.config = options.model.resolve(checkpoint.config, std::nullopt);
+    checkpoint.config = choose_network(checkpoint, options.model, std::nullopt).config;
     require_state(checkpoint, *checkpoint.config);
   }
   return weights;

@@ -17,6 +17,7 @@ void eval(EvalOptions& options) {
   const Network network = load_network(*runtime, checkpoint, options.model, data.classes(),
                                        options.precision.parameters());
   require_fit(network.config(), data);
+  tell_network(checkpoint, options.model, data.classes());
   const DataDescription description = data_description(checkpoint, data);
   const EvalRun run{*runtime, options, checkpoint, network, data, description};
   if (options.mode == "budget") {

@@ -62,12 +62,14 @@ void infer(InferOptions& options) {
   const ChosenRule chosen = choose_exit_rule(options, checkpoint, network.config());
   const std::vector<std::int64_t> exits = exits_that_run(chosen.rule, network.config().blocks);
   if (!options.tensors.empty()) {
+    tell_network(checkpoint, options.model, classes);
     infer_tensors(*runtime, network, options, exits);
     return;
   }
 
   const std::unique_ptr<Samples> samples =
       make_samples(inputs, checkpoint, options, network.config());
+  tell_network(checkpoint, options.model, classes);
   const bool rows = options.verbose || samples->size() <= kMostRows;
   SamplePrinter printer(options.json ? SamplePrinter::Style::json
                         : rows       ? SamplePrinter::Style::table
@@ -98,6 +100,9 @@ void infer(InferOptions& options) {
     nlohmann::ordered_json json = summary.json(seconds, full);
     json["threads"] = settings.workers;
     json["rule"] = exit_rule_json(options, chosen);
+    if (options.model.any_given()) {
+      json["network"] = choose_network(checkpoint, options.model, classes).json();
+    }
     std::cout << nlohmann::ordered_json{{"summary", json}}.dump() << '\n';
   } else {
     std::cout << summary.text(seconds, full);

@@ -39,6 +39,7 @@ void train_on_tensors(const TrainOptions& options) {
   Sgd sgd(*runtime, network.parameters(), recipe.sgd());
   sgd.set_lr(recipe.schedule().lr);
   graph.set_batch(channels_last(input).view(), classes.data());
+  tell_network(checkpoint, options.model, std::nullopt);
   for (std::int64_t step = 0; step < options.steps; ++step) {
     graph.run();
     sgd.step();

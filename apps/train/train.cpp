@@ -8,13 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common/model_file.h"
-#include "apps/common/table.h"
 #include "apps/train/costs.h"
 #include "apps/train/disk_space.h"
 #include "apps/train/tensors.h"
 #include "apps/train/trainer.h"
 #include "engine/files/file.h"
-#include "models/network/cost.h"
 
 namespace msd {
 namespace {
@@ -32,10 +30,8 @@ extern "C" void request_stop(int signal) {
   std::signal(signal, SIG_DFL);  // a second one ends the program at once
 }
 
-void print_start(const TrainingRun& run, const RunFolder& folder, const MsdnetConfig& config) {
-  const ExitCost cost = exit_costs(run.network.architecture()).back();
-  std::cout << "network: " << config.blocks << " exits, " << cost.params << " parameters, "
-            << human_count(static_cast<double>(cost.mul_adds)) << " mul-adds an image\n"
+void print_start(const TrainingRun& run, const RunFolder& folder, const ChosenNetwork& network) {
+  std::cout << network.line() << '\n'
             << "data: " << run.data.name << ", " << run.split.train.size() << " training, "
             << run.split.holdout.size() << " hold-out and " << run.data.test.size()
             << " test images\n"
@@ -76,14 +72,14 @@ std::int64_t log_interval(const TrainOptions& options, const Runtime& runtime) {
   return runtime.device().type == DeviceType::cuda ? 50 : 1;
 }
 
-// The configuration the options say, over the checkpoint's that the weights come from.
-MsdnetConfig config_of(const TrainOptions& options, const Checkpoint* weights,
-                       const Dataset& data) {
-  const std::optional<MsdnetConfig> base =
-      weights == nullptr ? std::nullopt : base_config(*weights, options.model);
-  const MsdnetConfig config = options.model.resolve(base, data.classes());
-  require_fit(config, data);
-  return config;
+// The network the options say, over the checkpoint's that the weights come from.
+ChosenNetwork network_of(const TrainOptions& options, const Checkpoint* weights,
+                         const Dataset& data) {
+  const std::optional<BaseNetwork> base =
+      weights == nullptr ? std::nullopt : base_network(*weights, options.model);
+  ChosenNetwork chosen = options.model.choose(base, data.name, data.classes());
+  require_fit(chosen.config, data);
+  return chosen;
 }
 
 TrainingState state_of(const StoppedRun& stopped, Network& network) {
@@ -110,7 +106,8 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   std::optional<Checkpoint> start;
   if (!options.weights.empty()) start = read_checkpoint(options.weights);
   const Checkpoint* weights = stopped ? &stopped->latest : start ? &*start : nullptr;
-  const MsdnetConfig config = config_of(options, weights, data);
+  const ChosenNetwork chosen = network_of(options, weights, data);
+  const MsdnetConfig& config = chosen.config;
 
   Network network(config, runtime->allocator(), options.recipe.precision.parameters());
   RecipeOptions recipe = options.recipe;
@@ -148,7 +145,11 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   const RunFolder& folder = stopped ? stopped->folder : *made;
   save_split(folder.split().string(), data, split);
   write_config(folder, config, stored);
-  if (!options.json) print_start(run, folder, config);
+  if (options.json) {
+    std::cout << nlohmann::json{{"network", chosen.json()}}.dump() << std::endl;
+  } else {
+    print_start(run, folder, chosen);
+  }
   if (!little_space.empty()) progress.warn(little_space);
   std::signal(SIGINT, request_stop);
   std::signal(SIGTERM, request_stop);

@@ -39,7 +39,7 @@ std::optional<std::int64_t> kept_epochs(const std::string& text) {
 void TrainOptions::add_to(CommandLine& line) {
   line_ = &line;
   line.last_one_wins();
-  model.add_to(line);
+  model.add_to(line, /*for_training=*/true);
   data.add_to(line, /*for_training=*/true);
   recipe.add_to(line);
   line.option("--workers", workers, "Threads that prepare batches; 0: none beside the training")
