@@ -20,6 +20,11 @@ void train_on_tensors(const TrainOptions& options) {
   const Tensor& input = require_tensor(file, options.tensors, "input");
   const Tensor& labels = require_tensor(file, options.tensors, "labels");
   const std::int64_t n = count_planar_images(input, network.config().image_size, options.tensors);
+  if (n < smallest_batch(network.architecture())) {
+    throw FormatError(message(options.tensors, ": `input` holds ", n,
+                              " image, but the network ends ",
+                              "in maps of 1x1, of which batch norm needs 2 images"));
+  }
   if (labels.dtype() != DType::i64 || labels.elems() != n) {
     throw FormatError(message(options.tensors, ": `labels` is not I64 [", n, "]"));
   }

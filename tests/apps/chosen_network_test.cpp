@@ -123,6 +123,13 @@ TEST_F(NetworkLine, BeginsTrainingAndADryRun) {
   EXPECT_EQ(lines[0].at("network").at("config").at("blocks"), 2);
 }
 
+TEST_F(NetworkLine, ADryRunSaysWhichClassesItTakes) {
+  const Arguments dry = {"--dry-run", "--dataset", "folder", "--image-size", "224"};
+  const ProgramResult guessed = run_program("msd-train", dry);
+  EXPECT_NE(guessed.err.find("1000 classes are taken"), std::string::npos) << guessed.err;
+  EXPECT_EQ(run_program("msd-train", dry + Arguments{"--classes", "3"}).err, "");
+}
+
 TEST_F(NetworkLine, IsSaidWhereACheckpointsIsOverridden) {
   const Arguments other = {"--reduction", "0.51"};
   const ProgramResult evaluated = eval(Arguments{"--json", "--time-images", "0"} + other);

@@ -180,6 +180,8 @@ TEST_F(TrainTest, WhatCannotWorkFailsInOneLine) {
   EXPECT_TRUE(
       fails(with({"--input-kind", "imagenet", "--batch-size", "1"}), 1, {"--batch-size 1"}));
   EXPECT_TRUE(fails(with({"--preset", "vgg"}), 1, {"vgg", "cifar10-tiny"}));
+  EXPECT_TRUE(fails(with({"--drop-last", "--batch-size", "118"}), 1,
+                    {"117 images", "--batch-size 118", "--drop-last"}));
   EXPECT_FALSE(fs::exists(folder("bad")));
   ProgramResult diverged = with({"--lr", "1e30", "--json"});
   diverged.out.clear();  // the network
