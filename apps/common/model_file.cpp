@@ -97,11 +97,17 @@ ChosenNetwork choose_network(const Checkpoint& checkpoint, const ModelOptions& o
 
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
                      std::optional<std::int64_t> dataset_classes, DType dtype) {
-  const ChosenNetwork chosen = choose_network(checkpoint, options, dataset_classes);
-  Network network(chosen.config, runtime.allocator(), dtype);
+  Network network(choose_network(checkpoint, options, dataset_classes).config, runtime.allocator(),
+                  dtype);
   checkpoint.load_weights(network);
-  if (options.any_given()) std::cerr << options.program() << ": " << chosen.line() << '\n';
   return network;
+}
+
+void tell_network(const Checkpoint& checkpoint, const ModelOptions& options,
+                  std::optional<std::int64_t> dataset_classes) {
+  if (!options.any_given()) return;
+  const ChosenNetwork chosen = choose_network(checkpoint, options, dataset_classes);
+  std::cerr << options.program() << ": " << chosen.line() << '\n';
 }
 
 ChosenDescription choose_description(const Checkpoint& checkpoint, const MsdnetConfig& config,

@@ -30,10 +30,14 @@ ChosenNetwork choose_network(const Checkpoint& checkpoint, const ModelOptions& o
                              std::optional<std::int64_t> dataset_classes);
 
 /// The checkpoint's network with its weights. Model options on the command line go over
-/// base_network(), and what they make of it is said on stderr. dataset_classes: as in
-/// ModelOptions::choose.
+/// base_network(). dataset_classes: as in ModelOptions::choose.
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
                      std::optional<std::int64_t> dataset_classes, DType dtype = DType::f32);
+
+/// Where the command line says anything of the network, says on stderr what load_network() made of
+/// it.
+void tell_network(const Checkpoint& checkpoint, const ModelOptions& options,
+                  std::optional<std::int64_t> dataset_classes);
 
 /// What the network must know of its images.
 struct ChosenDescription {

@@ -58,22 +58,23 @@ Option ModelOptions::add(CommandLine& line, const ChoiceField<Enum>& field) {
       .one_of(std::move(choices));
 }
 
-void ModelOptions::add_to(CommandLine& line) {
+void ModelOptions::add_to(CommandLine& line, bool for_training) {
   program_ = line.program();
   const std::string group = "Model (defaults: those of the preset, checkpoint or data set)";
-  std::string names, usual;
+  std::string help, usual;
   for (const Preset& p : presets()) {
-    names += (names.empty() ? "" : ", ") + std::string(p.name);
+    help += (help.empty() ? "Named network, of which the options below change parts: " : ", ") +
+            std::string(p.name);
     if (p.usual_for.empty()) continue;
     usual += (usual.empty() ? "" : ", ") + message(p.name, " for ", p.usual_for);
   }
+  if (for_training) {
+    help += ". Without it the data set's: " + usual +
+            " (--input-kind imagenet or --image-size 224 and more); cifar10's where options change "
+            "that of synthetic";
+  }
   preset_option_ =
-      line.option("--preset", preset_,
-                  message("Named network, of which the options below change parts: ", names,
-                          ". Without it: ", usual,
-                          " (--image-size 224 or more, --input-kind imagenet)"))
-          .default_text("the data set's")
-          .group(group);
+      line.option("--preset", preset_, help).default_text("the data set's").group(group);
   for_each_config_field(
       [&](const auto& field) { options_[field.key] = add(line, field).group(group); });
 }

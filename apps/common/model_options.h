@@ -23,7 +23,8 @@ struct BaseNetwork {
 /// The options that choose a network: a preset, and one option a field that overrides it.
 class ModelOptions {
  public:
-  void add_to(CommandLine& line);
+  /// for_training: without a checkpoint, the data set's network is the default.
+  void add_to(CommandLine& line, bool for_training = false);
 
   /// The preset, or else `base` (a checkpoint's), or else the network that is usual for the data
   /// set; over it what the command line says. Of a data set of pictures, ImageNet's network is the

@@ -20,6 +20,7 @@ void eval(EvalOptions& options) {
   const Network network = load_network(*runtime, checkpoint, options.model, data.classes(),
                                        options.precision.parameters());
   require_fit(network.config(), data);
+  tell_network(checkpoint, options.model, data.classes());
   const EvalRun run{*runtime, options, checkpoint, network, data, description};
   if (options.mode == "budget") {
     evaluate_budgets(run);

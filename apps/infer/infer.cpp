@@ -64,6 +64,7 @@ void infer(InferOptions& options) {
   const ChosenRule chosen = choose_exit_rule(options, checkpoint, network.config());
   const std::vector<std::int64_t> exits = exits_that_run(chosen.rule, network.config().blocks);
   if (!options.tensors.empty()) {
+    tell_network(checkpoint, options.model, classes);
     infer_tensors(*runtime, network, options, exits);
     return;
   }
@@ -71,6 +72,7 @@ void infer(InferOptions& options) {
   const std::unique_ptr<Samples> samples =
       make_samples(inputs, checkpoint, options, network.config());
   if (!inputs.note.empty()) std::cerr << "msd-infer: " << inputs.note << '\n';
+  tell_network(checkpoint, options.model, classes);
   const bool rows = options.verbose || samples->size() <= kMostRows;
   SamplePrinter printer(options.json ? SamplePrinter::Style::json
                         : rows       ? SamplePrinter::Style::table

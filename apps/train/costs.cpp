@@ -44,6 +44,11 @@ void print_costs(const TrainOptions& options) {
   }
   const ChosenNetwork chosen =
       options.model.choose(base, options.data.name(), options.data.classes_of_name());
+  if (!base && options.data.dataset_given() && !options.data.classes_of_name() &&
+      !options.model.hints().get(&MsdnetConfig::classes)) {
+    std::cerr << "msd-train: --dry-run does not read the folder: " << chosen.config.classes
+              << " classes are taken; say theirs with --classes\n";
+  }
   const Architecture net = make_architecture(chosen.config);
   const std::vector<ExitCost> costs = exit_costs(net);
   const Floors floors(options);

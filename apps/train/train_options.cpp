@@ -41,7 +41,7 @@ std::optional<std::int64_t> kept_epochs(const std::string& text) {
 void TrainOptions::add_to(CommandLine& line) {
   line_ = &line;
   line.last_one_wins();
-  model.add_to(line);
+  model.add_to(line, /*for_training=*/true);
   data.add_to(line, /*for_training=*/true);
   preprocessing.add_to(line, /*with_class_names=*/false);
   recipe.add_to(line);
