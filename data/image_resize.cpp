@@ -47,8 +47,9 @@ std::vector<Taps> make_taps(const ResizeFilter& filter, std::int64_t old_size,
   std::vector<double> weights;
   for (std::size_t i = 0; i < taps.size(); ++i) {
     const double center = (static_cast<double>(i) + 0.5) * scale;  // pixel 0 is from 0 to 1
-    const auto first = std::max<std::int64_t>(0, static_cast<std::int64_t>(center - reach + 0.5));
-    const auto end = std::min(old_size, static_cast<std::int64_t>(center + reach + 0.5));
+    const double left = center - reach + 0.5, right = center + reach + 0.5;
+    const auto first = std::max<std::int64_t>(0, static_cast<std::int64_t>(left));
+    const auto end = std::min(old_size, static_cast<std::int64_t>(right));
     weights.clear();
     double sum = 0.0;
     for (std::int64_t at = first; at < end; ++at) {

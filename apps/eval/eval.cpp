@@ -26,7 +26,7 @@ void check_outputs(const EvalOptions& options) {
 
 void eval(EvalOptions& options) {
   check_outputs(options);
-  const Checkpoint checkpoint = read_checkpoint(options.weights);
+  const Checkpoint checkpoint = read_weights(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.precision.apply(*runtime);
   const auto [description, note] =
@@ -36,6 +36,7 @@ void eval(EvalOptions& options) {
   const Network network = load_network(*runtime, checkpoint, options.model, data.classes(),
                                        options.precision.parameters());
   require_fit(network.config(), data);
+  tell_network(checkpoint, options.model, data.classes());
   const EvalRun run{*runtime, options, checkpoint, network, data, description};
   if (options.mode == "budget") {
     evaluate_budgets(run);

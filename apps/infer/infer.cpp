@@ -58,7 +58,7 @@ std::unique_ptr<Samples> make_samples(const Inputs& inputs, const Checkpoint& ch
 int infer(InferOptions& options) {
   check_output({"--logits", options.logits},
                {{"--tensors", options.tensors}, {"--weights", options.weights}});
-  const Checkpoint checkpoint = read_checkpoint(options.weights);
+  const Checkpoint checkpoint = read_weights(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.precision.apply(*runtime);
   const Inputs inputs = load_inputs(*runtime, checkpoint, options);
@@ -68,6 +68,7 @@ int infer(InferOptions& options) {
   const ChosenRule chosen = choose_exit_rule(options, checkpoint, network.config());
   const std::vector<std::int64_t> exits = exits_that_run(chosen.rule, network.config().blocks);
   if (!options.tensors.empty()) {
+    tell_network(checkpoint, options.model, classes);
     infer_tensors(*runtime, network, options, exits);
     return 0;
   }
@@ -75,6 +76,7 @@ int infer(InferOptions& options) {
   const std::unique_ptr<Samples> samples =
       make_samples(inputs, checkpoint, options, network.config());
   if (!inputs.note.empty()) std::cerr << "msd-infer: " << inputs.note << '\n';
+  tell_network(checkpoint, options.model, classes);
   const bool rows = options.verbose || samples->size() <= kMostRows;
   SamplePrinter printer(options.json ? SamplePrinter::Style::json
                         : rows       ? SamplePrinter::Style::table
@@ -119,6 +121,9 @@ int infer(InferOptions& options) {
     nlohmann::ordered_json json = summary.json(seconds, full);
     json["threads"] = settings.workers;
     json["rule"] = exit_rule_json(options, chosen);
+    if (options.model.any_given()) {
+      json["network"] = choose_network(checkpoint, options.model, classes).json();
+    }
     print_json_line({{"summary", json}});
   } else {
     std::cout << summary.text(seconds, full);

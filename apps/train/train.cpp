@@ -9,14 +9,12 @@
 
 #include "apps/common/model_file.h"
 #include "apps/common/stop.h"
-#include "apps/common/table.h"
 #include "apps/train/costs.h"
 #include "apps/train/disk_space.h"
 #include "apps/train/tensors.h"
 #include "apps/train/trainer.h"
 #include "engine/files/file.h"
 #include "engine/files/json_text.h"
-#include "models/network/cost.h"
 
 namespace msd {
 namespace {
@@ -27,10 +25,8 @@ struct StoppedRun {
   Checkpoint latest;
 };
 
-void print_start(const TrainingRun& run, const RunFolder& folder, const MsdnetConfig& config) {
-  const ExitCost cost = exit_costs(run.network.architecture()).back();
-  std::cout << "network: " << config.blocks << " exits, " << cost.params << " parameters, "
-            << human_count(static_cast<double>(cost.mul_adds)) << " mul-adds an image\n"
+void print_start(const TrainingRun& run, const RunFolder& folder, const ChosenNetwork& network) {
+  std::cout << network.line() << '\n'
             << "data: " << run.data.name << ", " << run.split.train.size() << " training, "
             << run.split.holdout.size() << " hold-out and " << run.data.test.size()
             << " test images\n"
@@ -82,12 +78,12 @@ std::int64_t log_interval(const TrainOptions& options, const Runtime& runtime) {
   return runtime.device().type == DeviceType::cuda ? 50 : 1;
 }
 
-// The configuration the options say, over the checkpoint's that the weights come from.
-MsdnetConfig config_of(const TrainOptions& options, const Checkpoint* weights,
-                       std::optional<std::int64_t> classes) {
-  const std::optional<MsdnetConfig> base =
-      weights == nullptr ? std::nullopt : base_config(*weights, options.model);
-  return options.model.resolve(base, classes);
+// The network the options say, over the checkpoint's that the weights come from.
+ChosenNetwork network_of(const TrainOptions& options, const Checkpoint* weights,
+                         std::optional<std::int64_t> classes) {
+  const std::optional<BaseNetwork> base =
+      weights == nullptr ? std::nullopt : base_network(*weights, options.model);
+  return options.model.choose(base, options.data.name(), classes);
 }
 
 // How the pictures become the network's input; nothing where all must have its size: small images
@@ -130,14 +126,14 @@ void require_same_images(const Checkpoint& resumed, const DataDescription& descr
                     "; leave out what says otherwise or start a new run");
 }
 
-// What to tell of weights that were made with other numbers than this run normalises with.
-std::string normalization_warning(const Checkpoint& start, const MsdnetConfig& config,
-                                  const DataDescription& description) {
+// What to tell of weights that were made with images prepared otherwise than this run's.
+std::string preparation_warning(const Checkpoint& start, const MsdnetConfig& config,
+                                const DataDescription& description) {
   const Preprocessing& own = description.preprocessing;
-  const Preprocessing theirs =
-      start.data ? start.data->preprocessing : usual_preprocessing(config, description.dataset);
-  constexpr float kNoticed = 0.1f;  // grey levels; the public CIFAR numbers differ by less
-  bool same = true;
+  const Preprocessing theirs = start.data ? with_hints(start.data->preprocessing, {}, config)
+                                          : usual_preprocessing(config, description.dataset);
+  constexpr float kNoticed = 0.1f;  // grey levels; the public numbers for CIFAR differ by less
+  bool same = !start.data || own.fit == theirs.fit;
   for (std::size_t c = 0; c < own.mean.size(); ++c) {
     same = same && std::abs(own.mean[c] - theirs.mean[c]) <= kNoticed &&
            std::abs(own.std[c] - theirs.std[c]) <= kNoticed;
@@ -146,7 +142,7 @@ std::string normalization_warning(const Checkpoint& start, const MsdnetConfig& c
   return message("this run trains on images with ", preprocessing_text(own), "; ",
                  start.path.string(),
                  start.data ? " was made with " : " does not say, but its kind usually has ",
-                 preprocessing_text(theirs), ", which --normalise or --mean and --std can keep");
+                 preprocessing_text(theirs), ", which the options --resize to --std can keep");
 }
 
 TrainingState state_of(const StoppedRun& stopped, Network& network) {
@@ -215,18 +211,19 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.recipe.precision.apply(*runtime);
   std::optional<Checkpoint> start;
-  if (!options.weights.empty()) start = read_checkpoint(options.weights);
+  if (!options.weights.empty()) start = read_weights(options.weights);
   const Checkpoint* weights = stopped ? &stopped->latest : start ? &*start : nullptr;
   DataOptions data_options = options.data;
   require_storable("--data", data_options.folder());
   require_storable("--split", data_options.split_path());
   const std::optional<ImageFit> fit =
-      fit_of(options, weights, config_of(options, weights, data_options.classes_of_name()));
+      fit_of(options, weights, network_of(options, weights, data_options.classes_of_name()).config);
   data_options.set_fit(fit);
   const Dataset data = data_options.load(*runtime);
   options.preprocessing.require_effect_on(data.name);
   const Split split = data_options.split(data);
-  const MsdnetConfig config = config_of(options, weights, data.classes());
+  const ChosenNetwork chosen = network_of(options, weights, data.classes());
+  const MsdnetConfig& config = chosen.config;
   require_fit(config, data);
   const DataDescription description = description_of(options, data, fit, stopped);
   for (const std::string& name : description.class_names) {
@@ -275,12 +272,16 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   const RunFolder& folder = stopped ? stopped->folder : *made;
   save_split(folder.split().string(), data, split);
   write_config(folder, config, stored);
-  if (!options.json) print_start(run, folder, config);
+  if (options.json) {
+    std::cout << nlohmann::json{{"network", chosen.json()}}.dump() << std::endl;
+  } else {
+    print_start(run, folder, chosen);
+  }
   for (const std::string& warning : {change, little_space}) {
     if (!warning.empty()) progress.warn(warning);
   }
   if (start) {
-    const std::string other = normalization_warning(*start, config, description);
+    const std::string other = preparation_warning(*start, config, description);
     if (!other.empty()) progress.warn(other);
   }
   if (state.epoch >= recipe.epochs) {

@@ -67,8 +67,8 @@ ImageFit whole_fit(const MsdnetConfig& config);
 Preprocessing with_hints(Preprocessing base, const PreprocessingHints& hints,
                          const MsdnetConfig& config);
 
-/// For people: "shorter side to 256 (bilinear), the middle 224x224, normalised by imagenet (mean
-/// 0.485,0.456,0.406, deviation 0.229,0.224,0.225 of 255)".
+/// For people: "shorter side to 256 (bilinear), the middle 224x224, normalised by imagenet's mean
+/// 0.485,0.456,0.406 and deviation 0.229,0.224,0.225 (shares of 255)".
 std::string preprocessing_text(const Preprocessing& preprocessing);
 
 }  // namespace msd

@@ -168,7 +168,7 @@ TEST_F(FolderTest, EveryProgramTellsWhatIsLeftOut) {
       run_program("msd-train", training("run", {"--epochs", "1", "--holdout", "10"}));
   tells("msd-train", trained);
   EXPECT_EQ(read_checkpoint(latest("run")).training->at("data_fingerprint"),
-            load_image_folder(path("images"), 0).fingerprint);
+            load_image_folder(path("images")).fingerprint);
   tells("msd-eval", eval("run"));
   const ProgramResult inferred =
       run_program("msd-infer", {"--weights", latest("run"), "--part", "train", "--json"});

@@ -72,7 +72,8 @@ TEST(FitTo, IsWhatTorchvisionDoesWithPillow) {
               {334, 500, {256, 224, Interpolation::nearest}, 0x8f0051db},
               {224, 224, {256, 224, Interpolation::bilinear}, 0x2219e14f},
               {31, 47, {32, 32, Interpolation::bicubic}, 0xa410a8a4},
-              {90, 20, {36, 32, Interpolation::bicubic}, 0xcec9d464},  // columns first
+              {90, 20, {36, 32, Interpolation::bicubic}, 0xcec9d464},
+              {300, 60, {36, 32, Interpolation::bicubic}, 0xb36c0edc},  // columns first
               {1, 9, {16, 14, Interpolation::bilinear}, 0xab3acf8d},
               {53, 40, {37, 32, Interpolation::nearest}, 0xb45d8d70}};
   for (const auto& row : rows) {
