@@ -119,7 +119,7 @@ Split load_split(const std::string& path, const Dataset& data, std::int64_t hold
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     return parse(parse_json(text, bytes.size(), kDeepest), data);
   } catch (const json::exception& error) {
-    throw FormatError(message(path, ": ", error.what()));
+    throw FormatError(message(path, ": ", json_problem(error)));
   } catch (const FormatError& error) {
     throw FormatError(message(path, ": ", error.what()));
   } catch (const ConfigError& error) {

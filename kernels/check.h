@@ -17,6 +17,11 @@ std::string message(const Parts&... parts) {
   return out.str();
 }
 
+/// An error's place: "x.c > 0, kernels/ops.cpp:12".
+inline std::string source_place(const char* condition, const char* file, int line) {
+  return std::string(condition) + ", " + file + ":" + std::to_string(line);
+}
+
 /// Text of a file for an error message: at most 120 characters of it, on one line.
 inline std::string printable(std::string_view text) {
   constexpr std::size_t kMost = 120;
@@ -28,10 +33,10 @@ inline std::string printable(std::string_view text) {
 }  // namespace msd
 
 /// Checks a caller's duty; always on. MSD_CHECK(x.c > 0, "conv_forward: x has ", x.c, " channels").
-#define MSD_CHECK(condition, ...)                                                             \
-  do {                                                                                        \
-    if (!(condition)) {                                                                       \
-      throw ::msd::ShapeError(                                                                \
-          ::msd::message(__VA_ARGS__, " [", #condition, ", ", __FILE__, ":", __LINE__, "]")); \
-    }                                                                                         \
+#define MSD_CHECK(condition, ...)                                                   \
+  do {                                                                              \
+    if (!(condition)) {                                                             \
+      throw ::msd::ShapeError(::msd::message(__VA_ARGS__),                          \
+                              ::msd::source_place(#condition, __FILE__, __LINE__)); \
+    }                                                                               \
   } while (false)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -20,6 +21,20 @@ inline std::string one_line(std::string text) {
 class Error : public std::runtime_error {
  public:
   explicit Error(std::string text) : std::runtime_error(one_line(std::move(text))) {}
+  /// `place`: the condition or call that failed and its line in the source, which what() ends with.
+  Error(const std::string& text, const std::string& place)
+      : std::runtime_error(one_line(text + " [" + place + "]")),
+        place_bytes_(place.size() + std::char_traits<char>::length(" []")) {}
+
+  /// what() without the place in the source, which only a developer can use.
+  std::string text() const {
+    const std::string whole = what();
+    return whole.substr(0, whole.size() - place_bytes_);
+  }
+  bool has_place() const { return place_bytes_ > 0; }
+
+ private:
+  std::size_t place_bytes_ = 0;
 };
 
 /// A caller handed an op operands whose shapes, layouts or values break its contract.

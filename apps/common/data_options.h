@@ -44,6 +44,9 @@ class DataOptions {
   /// Takes over what a run stored, where the command line does not say otherwise.
   void set_defaults(const nlohmann::json& stored);
   nlohmann::json to_json() const;
+  /// --data and --split, "" where they are not given.
+  const std::string& folder() const { return dataset_.folder; }
+  const std::string& split_path() const { return split_; }
   /// Without the folder, which may differ from machine to machine.
   nlohmann::json identity() const;
 

@@ -10,7 +10,8 @@ namespace msd {
 
 Evaluation evaluate(Runtime& runtime, const Network& network, DType activations,
                     const ImageSet& set, const std::vector<std::int64_t>& indices,
-                    const DataDescription& description, std::int64_t batch) {
+                    const DataDescription& description, std::int64_t batch,
+                    const std::atomic<bool>* stop) {
   const Plan plan(runtime, network, activations);
   LoaderOptions options;
   options.batch_size =
@@ -23,6 +24,7 @@ Evaluation evaluate(Runtime& runtime, const Network& network, DType activations,
   Evaluator evaluator(runtime, plan, options.batch_size);
   feed.start_epoch(0);
   while (const Batch* next = feed.next()) {
+    if (stop != nullptr && stop->load(std::memory_order_relaxed)) throw Stopped();
     feed.put(evaluator.input(next->images.n), nullptr);
     evaluator.run(next->labels, next->images.n);
   }

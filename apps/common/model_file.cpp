@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "apps/common/evaluate.h"
+#include "engine/files/json_text.h"
 #include "kernels/check.h"
 
 namespace msd {
@@ -158,7 +159,8 @@ Dataset load_dataset(Runtime& runtime, const Checkpoint& checkpoint,
                                 "; give --dataset"));
     }
   }
-  options.set_defaults(stored);
+  reading_json(checkpoint.path.string() + ": what it says of its data",
+               [&] { options.set_defaults(stored); });
   options.set_fit(description.preprocessing.fit);
   Dataset data = options.load(runtime);
   require_same_classes(checkpoint, description.class_names, data);

@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <exception>
 #include <iostream>
-#include <new>
 #include <utility>
 
+#include "apps/common/error_text.h"
 #include "apps/common/number_text.h"
+#include "apps/common/stop.h"
 #include "kernels/check.h"
 
 namespace msd {
@@ -316,11 +317,10 @@ int CommandLine::run(int argc, char** argv, const std::function<int()>& verb) {
     return refuse(error.what());
   }
   try {
+    const StopSignals signals(program());
     return verb();
-  } catch (const std::bad_alloc&) {
-    std::cerr << program() << ": out of memory; use a smaller batch\n";
   } catch (const std::exception& error) {
-    std::cerr << program() << ": " << one_line(error.what()) << '\n';
+    std::cerr << program() << ": " << one_line(error_text(error)) << '\n';
   }
   return 1;
 }

@@ -122,8 +122,8 @@ class CommandLine {
   /// What run() parsed, without the program's name.
   const std::vector<std::string>& arguments() const { return arguments_; }
   /// Parses, then runs `verb`, and maps what happens to an exit code: verb's; 0 after --help; 1 for
-  /// a failure, with one line on stderr; 2 for wrong usage, with the nearest option where one is
-  /// unknown.
+  /// a failure, with one line on stderr, see error_text(); 2 for wrong usage, with the nearest
+  /// option where one is unknown. StopSignals live as long as the verb runs.
   int run(int argc, char** argv, const std::function<int()>& verb);
 
  private:

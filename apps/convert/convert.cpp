@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "apps/convert/convert.h"
 
-#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "apps/common/model_file.h"
+#include "apps/common/output_file.h"
 #include "apps/convert/describe.h"
 #include "apps/convert/values.h"
 #include "data/split.h"
@@ -18,8 +18,6 @@
 
 namespace msd {
 namespace {
-
-namespace fs = std::filesystem;
 
 std::vector<NamedTensor> named(const std::map<std::string, Tensor>& tensors) {
   std::vector<NamedTensor> out;
@@ -206,11 +204,7 @@ std::optional<Checkpoint> weights_or_other(const ConvertOptions& options) {
 }  // namespace
 
 void convert(const ConvertOptions& options) {
-  std::error_code ignored;
-  if (!options.output.empty() && fs::equivalent(options.input, options.output, ignored)) {
-    throw ConfigError("input and output are the same file, " + options.input +
-                      "; write another one");
-  }
+  check_output({"output", options.output}, {{"input", options.input}});
   if (auto checkpoint = weights_or_other(options)) {
     print_notes(*checkpoint);
     convert_weights(std::move(*checkpoint), options);

@@ -6,6 +6,7 @@
 #include <ostream>
 #include <set>
 
+#include "engine/files/json_text.h"
 #include "kernels/check.h"
 #include "models/network/config_hints.h"
 
@@ -98,7 +99,7 @@ nlohmann::ordered_json json_of(const Weights& weights) {
 
 void describe_weights(std::ostream& out, const Weights& weights, bool json) {
   if (json) {
-    out << json_of(weights).dump() << '\n';
+    out << printed_json(json_of(weights)) << '\n';
     return;
   }
   const Checkpoint& checkpoint = weights.checkpoint;

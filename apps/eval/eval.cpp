@@ -9,7 +9,23 @@
 
 namespace msd {
 
+namespace {
+
+// Before the work: what could not be written, or would replace what is read.
+void check_outputs(const EvalOptions& options) {
+  std::vector<NamedFile> others = {{"--weights", options.weights},
+                                   {"--split", options.data.split_path()}};
+  if (options.mode == "budget") {
+    check_output({"--thresholds", options.thresholds_path()}, others);
+    others.push_back({"--thresholds", options.thresholds_path()});
+  }
+  check_report_output(options.output, options.mode, options.format(), others);
+}
+
+}  // namespace
+
 void eval(EvalOptions& options) {
+  check_outputs(options);
   const Checkpoint checkpoint = read_weights(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.precision.apply(*runtime);

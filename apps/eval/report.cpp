@@ -7,6 +7,7 @@
 
 #include "apps/common/table.h"
 #include "engine/files/file.h"
+#include "engine/files/json_text.h"
 #include "kernels/check.h"
 
 namespace msd {
@@ -91,37 +92,88 @@ std::string show_shares(const ReportValue& shares) {
   return text;
 }
 
-std::vector<std::string> write_report(const std::string& output, const std::string& stem,
-                                      const std::string& csv, const ordered_json& json) {
-  const std::filesystem::path path(output);
-  const std::string json_text = json.dump(1) + "\n";
-  if (path.extension() == ".csv" || path.extension() == ".json") {
-    write_file_atomically(path, path.extension() == ".csv" ? csv : json_text);
-    return {path.string()};
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ReportFiles {
+  std::string csv, json;  // "": not written
+  std::string folder;     // that holds them, where it may have to be made
+};
+
+ReportFiles report_files(const std::string& output, const std::string& stem, ReportFormat format) {
+  const fs::path path(output);
+  if (path.extension() == ".csv") return {output, "", ""};
+  if (path.extension() == ".json") return {"", output, ""};
+  std::error_code failed;
+  const fs::file_status status = fs::status(path, failed);
+  if (fs::exists(status) && !fs::is_directory(status) && !fs::is_regular_file(status)) {
+    return format == ReportFormat::json ? ReportFiles{"", output, ""} : ReportFiles{output, "", ""};
   }
+  return {(path / (stem + ".csv")).string(), (path / (stem + ".json")).string(), output};
+}
+
+void make_report_folder(const std::string& folder) {
   try {
-    make_folder(path);
+    make_folder(folder);
   } catch (const IoError& error) {
     throw IoError(
         message(error.what(), "; --output takes a folder, or a file ending in .csv or .json"));
   }
-  const std::filesystem::path csv_path = path / (stem + ".csv"),
-                              json_path = path / (stem + ".json");
-  write_file_atomically(csv_path, csv);
-  write_file_atomically(json_path, json_text);
-  return {csv_path.string(), json_path.string()};
+}
+
+void require_makable(const std::string& folder) {
+  std::error_code failed;
+  fs::path place = fs::absolute(folder, failed);
+  while (!fs::exists(place, failed) && place != place.parent_path()) place = place.parent_path();
+  if (!fs::is_directory(place, failed)) {
+    throw IoError(
+        message("--output: cannot make the folder ", folder, ": ", place.string(),
+                " is a file; --output takes a folder, or a file ending in .csv or .json"));
+  }
+  require_writable(place / "any");
+}
+
+}  // namespace
+
+void check_report_output(const std::string& output, const std::string& stem, ReportFormat format,
+                         const std::vector<NamedFile>& others) {
+  if (output.empty()) return;
+  const ReportFiles files = report_files(output, stem, format);
+  std::error_code failed;
+  if (!files.folder.empty() && !fs::is_directory(files.folder, failed)) {
+    return require_makable(files.folder);
+  }
+  for (const std::string& file : {files.csv, files.json}) check_output({"--output", file}, others);
+}
+
+std::vector<std::string> write_report(const std::string& output, const std::string& stem,
+                                      const std::string& csv, const ordered_json& json,
+                                      ReportFormat format) {
+  const ReportFiles files = report_files(output, stem, format);
+  if (!files.folder.empty()) make_report_folder(files.folder);
+  std::vector<std::string> written;
+  if (!files.csv.empty()) {
+    write_file_atomically(files.csv, csv);
+    written.push_back(files.csv);
+  }
+  if (!files.json.empty()) {
+    write_file_atomically(files.json, printed_json(json, 1) + "\n");
+    written.push_back(files.json);
+  }
+  return written;
 }
 
 void publish(const ReportForms& report, const std::string& output, ReportFormat format) {
   if (!output.empty()) {
     for (const std::string& written :
-         write_report(output, report.stem, report.rows.csv(), report.json)) {
+         write_report(output, report.stem, report.rows.csv(), report.json, format)) {
       std::cerr << "wrote " << written << '\n';
     }
   }
   switch (format) {
     case ReportFormat::json:
-      std::cout << report.json.dump(1) << '\n';
+      std::cout << printed_json(report.json, 1) << '\n';
       break;
     case ReportFormat::csv:
       std::cerr << report.beside_csv;

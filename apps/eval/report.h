@@ -12,6 +12,8 @@
 #include <variant>
 #include <vector>
 
+#include "apps/common/output_file.h"
+
 namespace msd {
 
 enum class ReportFormat : std::uint8_t { table, json, csv };
@@ -73,10 +75,15 @@ std::string show_count(const ReportValue& count);
 /// Shares as whole per cent: "31/22/47".
 std::string show_shares(const ReportValue& shares);
 
-/// Writes `csv` or `json` to `output`, by its ending; any other name is a folder, made where it is
-/// missing, that gets `stem`.csv and `stem`.json. Returns the files written. Throws IoError.
+/// Writes `csv` or `json` to `output`, by its ending; to a pipe or device, the JSON where that is
+/// the format, else the CSV; any other name is a folder, made where it is missing, that gets
+/// `stem`.csv and `stem`.json. Returns the files written. Throws IoError.
 std::vector<std::string> write_report(const std::string& output, const std::string& stem,
-                                      const std::string& csv, const nlohmann::ordered_json& json);
+                                      const std::string& csv, const nlohmann::ordered_json& json,
+                                      ReportFormat format);
+/// Before the work: throws where write_report() could not, see check_output(). "": no output.
+void check_report_output(const std::string& output, const std::string& stem, ReportFormat format,
+                         const std::vector<NamedFile>& others);
 
 /// A report with what is told beside its rows; borrowed.
 struct ReportForms {

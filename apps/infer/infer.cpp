@@ -6,10 +6,13 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common/evaluate.h"
+#include "apps/common/output_file.h"
+#include "apps/common/stop.h"
 #include "apps/infer/chosen_rule.h"
 #include "apps/infer/output.h"
 #include "apps/infer/runner.h"
 #include "apps/infer/tensors.h"
+#include "engine/files/json_text.h"
 #include "kernels/check.h"
 #include "models/exits/exit_decision.h"
 #include "models/network/cost.h"
@@ -53,7 +56,9 @@ std::unique_ptr<Samples> make_samples(const Inputs& inputs, const Checkpoint& ch
 
 }  // namespace
 
-void infer(InferOptions& options) {
+int infer(InferOptions& options) {
+  check_output({"--logits", options.logits},
+               {{"--tensors", options.tensors}, {"--weights", options.weights}});
   const Checkpoint checkpoint = read_weights(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.precision.apply(*runtime);
@@ -66,7 +71,7 @@ void infer(InferOptions& options) {
   if (!options.tensors.empty()) {
     tell_network(checkpoint, options.model, classes);
     infer_tensors(*runtime, network, options, exits);
-    return;
+    return 0;
   }
 
   const std::unique_ptr<Samples> samples =
@@ -85,48 +90,56 @@ void infer(InferOptions& options) {
     options.runtime.apply(*own);
     return own;
   };
-  const RunSettings settings = {chosen.rule, inputs.description, options.top, runtime->threads(),
-                                make_runtime};
+  const RunSettings settings = {chosen.rule,        inputs.description, options.top,
+                                runtime->threads(), make_runtime,       StopSignals::finish()};
   const auto* deadline = std::get_if<Deadline>(&chosen.rule);
   Summary summary(network.architecture().exits(), deadline ? deadline->microseconds : 0.0);
   std::string first_error;
   const auto start = std::chrono::steady_clock::now();
-  run_samples(plan, *samples, settings, [&](std::int64_t i, const SampleResult& result) {
-    if (result.error.empty()) {
-      summary.add(result.answer, samples->label(i));
-      printer.print(samples->name(i), result.answer, samples->label(i));
-    } else {
-      summary.add_failed();
-      printer.print_failed(samples->name(i), result.error);
-      if (first_error.empty()) {
-        const std::string name = one_line(text_of_input(samples->name(i)));
-        const bool named = result.error.find(name) != std::string::npos;
-        first_error = named ? result.error : name + ": " + result.error;
-      }
-    }
-  });
+  const std::int64_t done =
+      run_samples(plan, *samples, settings, [&](std::int64_t i, const SampleResult& result) {
+        if (result.error.empty()) {
+          summary.add(result.answer, samples->label(i));
+          printer.print(samples->name(i), result.answer, samples->label(i));
+        } else {
+          summary.add_failed();
+          printer.print_failed(samples->name(i), result.error);
+          if (first_error.empty()) {
+            const std::string name = one_line(text_of_input(samples->name(i)));
+            const bool named = result.error.find(name) != std::string::npos;
+            first_error = named ? result.error : name + ": " + result.error;
+          }
+        }
+      });
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   const std::int64_t full = exit_costs(network.architecture()).back().mul_adds_lazy;
   printer.finish();
-  if (options.json) {
+  if (done == 0) {
+    // Stopped before the first: there is nothing to sum up.
+  } else if (options.json) {
     nlohmann::ordered_json json = summary.json(seconds, full);
     json["threads"] = settings.workers;
     json["rule"] = exit_rule_json(options, chosen);
     if (options.model.any_given()) {
       json["network"] = choose_network(checkpoint, options.model, classes).json();
     }
-    print_json_line({{"summary", json}});
+    std::cout << printed_json({{"summary", json}}) << '\n';
   } else {
     std::cout << summary.text(seconds, full);
   }
   if (!std::cout.flush()) throw IoError("cannot write the results to stdout; is the disk full?");
+  if (done < samples->size()) {
+    std::cerr << "msd-infer: stopped after " << done << " of " << samples->size() << " images\n";
+    return 130;
+  }
   if (summary.failed() > 0 && samples->size() == 1) throw IoError(first_error);
   if (summary.failed() > 0) {
     throw IoError(message(summary.failed(), " of ", samples->size(),
                           " images could not be classified, the first: ", first_error));
   }
+  return 0;
 }
 
 }  // namespace msd

@@ -5,8 +5,9 @@
 
 namespace msd {
 
-/// Runs the command line of msd-infer. Throws IoError, all others being told, where images could
-/// not be classified.
-void infer(InferOptions& options);
+/// Runs the command line of msd-infer. Returns the exit code: 0, or 130 where a signal stopped it
+/// between two images, the results of those before printed. Throws IoError, all others being told,
+/// where images could not be classified.
+int infer(InferOptions& options);
 
 }  // namespace msd

@@ -6,8 +6,5 @@ int main(int argc, char** argv) {
   msd::CommandLine line("Classifies images with early exit.", "msd-infer");
   msd::InferOptions options;
   options.add_to(line);
-  return line.run(argc, argv, [&options] {
-    msd::infer(options);
-    return 0;
-  });
+  return line.run(argc, argv, [&options] { return msd::infer(options); });
 }

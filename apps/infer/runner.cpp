@@ -115,10 +115,14 @@ class Crew {
 
 }  // namespace
 
-void run_samples(const Plan& plan, const Samples& samples, const RunSettings& settings,
-                 const std::function<void(std::int64_t, const SampleResult&)>& consume) {
+std::int64_t run_samples(const Plan& plan, const Samples& samples, const RunSettings& settings,
+                         const std::function<void(std::int64_t, const SampleResult&)>& consume) {
   Crew crew(plan, samples, settings);
-  for (std::int64_t i = 0; i < samples.size(); ++i) consume(i, crew.take(i));
+  for (std::int64_t i = 0; i < samples.size(); ++i) {
+    if (settings.stop) return i;
+    consume(i, crew.take(i));
+  }
+  return samples.size();
 }
 
 }  // namespace msd

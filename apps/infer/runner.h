@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,6 +20,8 @@ struct RunSettings {
   int workers = 1;
   /// Of one thread; called on a worker's own.
   std::function<std::unique_ptr<Runtime>()> make_runtime;
+  /// Set where no further sample shall be consumed.
+  const std::atomic<bool>& stop;
 };
 
 /// What became of a sample.
@@ -31,8 +34,8 @@ struct SampleResult {
 /// Calls `consume` in the order of the samples, on the calling thread. A sample whose image cannot
 /// be had (IoError, FormatError or bad_alloc of Samples::pixels) is consumed with its error. What
 /// else is thrown ends the run: it is rethrown when its turn comes, and nothing after it is
-/// consumed.
-void run_samples(const Plan& plan, const Samples& samples, const RunSettings& settings,
-                 const std::function<void(std::int64_t, const SampleResult&)>& consume);
+/// consumed. Returns how many were.
+std::int64_t run_samples(const Plan& plan, const Samples& samples, const RunSettings& settings,
+                         const std::function<void(std::int64_t, const SampleResult&)>& consume);
 
 }  // namespace msd

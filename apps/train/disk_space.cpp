@@ -28,6 +28,11 @@ std::int64_t bytes_in_use(const fs::path& run_dir) {
 
 std::string check_disk_space(const fs::path& run_dir, std::int64_t checkpoint_bytes,
                              std::int64_t kept) {
+  if (checkpoint_bytes > most_file_bytes()) {
+    throw IoError(message("--run-dir: a checkpoint has ", bytes_text(checkpoint_bytes),
+                          ", and a file may have ", bytes_text(most_file_bytes()),
+                          " here; raise the limit that ulimit -f shows"));
+  }
   const std::optional<std::int64_t> free = free_bytes(run_dir);
   if (!free.has_value()) return "";
   const std::int64_t available = *free + bytes_in_use(run_dir);

@@ -34,7 +34,8 @@ void MetricsFile::write() {
 // Without the lines of later epochs and parts of lines.
 std::string MetricsFile::written() const {
   std::string kept;
-  if (epochs_ == 0 || !std::filesystem::exists(path_)) return kept;
+  std::error_code failed;  // and what is read from a pipe is not what was written there
+  if (epochs_ == 0 || !std::filesystem::is_regular_file(path_, failed)) return kept;
   std::istringstream lines(read_text_file(path_));
   for (std::string line; std::getline(lines, line);) {
     const nlohmann::json json = nlohmann::json::parse(line, nullptr, false);

@@ -44,7 +44,12 @@ void RecipeOptions::add_to(CommandLine& line) {
   const auto option = [&](const char* name, auto& value, const char* text) {
     return line.option(name, value, text).show_default().group(group);
   };
-  option("--epochs", epochs, "Passes over the training images").range(1, 1'000'000);
+  option(
+      "--epochs", epochs,
+      "Passes over the training images. With --resume it may be another number than before: the "
+      "rate goes on as in a run of that many, of which percentages and cosine are shares. A line "
+      "says so where the rates so far were others; else the bits are that run's")
+      .range(1, 1'000'000);
   option("--batch-size", batch_size, "Images a step").range(1, 1'000'000);
   line.flag("--drop-last", drop_last, "Leave out an epoch's last batch where it is short")
       .group(group);

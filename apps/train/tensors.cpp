@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "apps/common/model_file.h"
+#include "apps/common/output_file.h"
 #include "apps/common/tensor_file.h"
 #include "models/training/training_graph.h"
 #include "models/weights/checkpoint.h"
@@ -11,6 +12,8 @@
 namespace msd {
 
 void train_on_tensors(const TrainOptions& options) {
+  check_output({"--save-state", options.save_state},
+               {{"--tensors", options.tensors}, {"--weights", options.weights}});
   const Checkpoint checkpoint = read_weights(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.recipe.precision.apply(*runtime);

@@ -2,18 +2,18 @@
 #include "apps/train/train.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <csignal>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "apps/common/model_file.h"
+#include "apps/common/stop.h"
 #include "apps/train/costs.h"
 #include "apps/train/disk_space.h"
 #include "apps/train/tensors.h"
 #include "apps/train/trainer.h"
 #include "engine/files/file.h"
+#include "engine/files/json_text.h"
 
 namespace msd {
 namespace {
@@ -23,13 +23,6 @@ struct StoppedRun {
   RunFolder folder;
   Checkpoint latest;
 };
-
-std::atomic<bool> stop_requested{false};
-
-extern "C" void request_stop(int signal) {
-  stop_requested.store(true, std::memory_order_relaxed);
-  std::signal(signal, SIG_DFL);  // a second one ends the program at once
-}
 
 void print_start(const TrainingRun& run, const RunFolder& folder, const ChosenNetwork& network) {
   std::cout << network.line() << '\n'
@@ -41,11 +34,18 @@ void print_start(const TrainingRun& run, const RunFolder& folder, const ChosenNe
             << '\n';
 }
 
+// The options that a run may not be resumed with others of.
+nlohmann::json fixed_options(const nlohmann::json& training) {
+  nlohmann::json options = training.at("options");
+  options.erase("epochs");
+  return options;
+}
+
 // Throws ConfigError where options given on the command line are not those the run began with.
 void require_same(const Checkpoint& resumed, const MsdnetConfig& config,
                   const nlohmann::json& stored) {
   const nlohmann::json& before = *resumed.training;
-  if (*resumed.config == config && before.at("options") == stored.at("options") &&
+  if (*resumed.config == config && fixed_options(before) == fixed_options(stored) &&
       before.at("data_fingerprint") == stored.at("data_fingerprint")) {
     return;
   }
@@ -53,7 +53,10 @@ void require_same(const Checkpoint& resumed, const MsdnetConfig& config,
   for (const auto& change : nlohmann::json::diff({{"model", *resumed.config}, {"training", before}},
                                                  {{"model", config}, {"training", stored}})) {
     const auto path = change.at("path").get<std::string>();
-    if (path != "/training/state" && !path.starts_with("/training/data/")) changed += " " + path;
+    const bool is_free = path == "/training/state" || path.starts_with("/training/data/") ||
+                         path == "/training/options/epochs" ||
+                         path.starts_with("/training/earlier_epochs");
+    if (!is_free) changed += " " + path;
   }
   throw ConfigError("--resume continues with the options the run began with, but these differ:" +
                     changed + "; leave them out or start a new run");
@@ -144,7 +147,50 @@ std::string preparation_warning(const Checkpoint& start, const MsdnetConfig& con
 TrainingState state_of(const StoppedRun& stopped, Network& network) {
   stopped.latest.load_weights(network);
   stopped.latest.load_velocities(network);
-  return stopped.latest.training->at("state").get<TrainingState>();
+  TrainingState state;
+  reading_json(stopped.latest.path.string() + ": the state of the training",
+               [&] { state = stopped.latest.training->at("state").get<TrainingState>(); });
+  return state;
+}
+
+// Where a run was resumed with other epochs than it had, and its rates so far are not those of a
+// run begun with them: the epochs before and how far they went, for those who read the checkpoint
+// and so that the next resume knows.
+constexpr const char* kEarlierEpochs = "earlier_epochs";
+
+// Throws ConfigError where the run is past the end that --epochs says. Returns what to warn of, or
+// "".
+std::string change_epochs(const Checkpoint& latest, const Trainer& trainer,
+                          const TrainingState& state, std::int64_t epochs, nlohmann::json& stored) {
+  std::int64_t before = 0;
+  reading_json(latest.path.string() + ": the options of the training",
+               [&] { read_member(latest.training->at("options"), "epochs", before); });
+  nlohmann::json earlier = latest.training->value(kEarlierEpochs, nlohmann::json::array());
+  const bool had_others = !earlier.empty();
+  if (had_others) stored[kEarlierEpochs] = earlier;
+  if (epochs == before) return "";
+  const std::int64_t begun = state.epoch + (state.step > 0 ? 1 : 0);
+  if (epochs < begun) {
+    throw ConfigError(message("--epochs ", epochs, ": ",
+                              state.step > 0 ? "the run is in epoch " : "the run has done epoch ",
+                              begun, " already; give at least ", begun, ", or start a new run"));
+  }
+  const std::string change = trainer.change_of_rates(state, before);
+  if (change.empty() && !had_others) return "";
+  earlier.push_back({{"epochs", before}, {"epoch", state.epoch}, {"step", state.step}});
+  stored[kEarlierEpochs] = earlier;
+  return message("--epochs ", epochs, " instead of ", before, ": ",
+                 change.empty()
+                     ? "the run had other epochs before, so it does not end as one begun "
+                       "with these"
+                     : change);
+}
+
+// Throws ConfigError where JSON, and so the checkpoints, could not hold `text`.
+void require_storable(const std::string& what, const std::string& text) {
+  if (is_utf8(text)) return;
+  throw ConfigError(message(what, " is not UTF-8, which the run's files could not store: ", text,
+                            "; rename it, or give a link to it"));
 }
 
 void write_config(const RunFolder& folder, const MsdnetConfig& config,
@@ -158,6 +204,8 @@ void write_config(const RunFolder& folder, const MsdnetConfig& config,
 int run_training(const TrainOptions& options, const std::optional<StoppedRun>& stopped) {
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.recipe.precision.apply(*runtime);
+  require_storable("--data", options.data.folder());
+  require_storable("--split", options.data.split_path());
   std::optional<Checkpoint> start;
   if (!options.weights.empty()) start = read_weights(options.weights);
   const Checkpoint* weights = stopped ? &stopped->latest : start ? &*start : nullptr;
@@ -166,6 +214,7 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
       fit_of(options, weights, network_of(options, weights, data_options.classes_of_name()).config);
   data_options.set_fit(fit);
   const Dataset data = data_options.load(*runtime);
+  for (const std::string& name : data.class_names) require_storable("the name of a class", name);
   options.preprocessing.require_effect_on(data.name);
   const Split split = data_options.split(data);
   const ChosenNetwork chosen = network_of(options, weights, data.classes());
@@ -176,9 +225,9 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   Network network(config, runtime->allocator(), options.recipe.precision.parameters());
   RecipeOptions recipe = options.recipe;
   if (options.optimizer_state) recipe.take_optimizer(*start, network);
-  const nlohmann::json stored = {{"options", recipe.to_json()},
-                                 {"data", data_options.to_json()},
-                                 {"data_fingerprint", data.fingerprint}};
+  nlohmann::json stored = {{"options", recipe.to_json()},
+                           {"data", data_options.to_json()},
+                           {"data_fingerprint", data.fingerprint}};
   TrainingState state;
   if (stopped) {
     if (config == stopped->latest.config) require_same_images(stopped->latest, description);
@@ -203,9 +252,13 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
                            stored};
   Progress progress(Progress::choose(options.json));
   Trainer trainer(run, progress);  // before a folder is made: checks what does not fit
+  std::string change;
+  if (stopped) change = change_epochs(stopped->latest, trainer, state, recipe.epochs, stored);
   const std::string little_space =
       check_disk_space(options.run_dir, checkpoint_bytes(network),
                        std::min(run.save.kept_epochs, options.recipe.epochs));
+  const std::atomic<bool>& stop = StopSignals::finish();
+  StopSignals::outlive_readers();
   std::optional<RunFolder> made;
   if (!stopped) made = RunFolder::create(options.run_dir, options.overwrite);
   const RunFolder& folder = stopped ? stopped->folder : *made;
@@ -216,14 +269,18 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   } else {
     print_start(run, folder, chosen);
   }
-  if (!little_space.empty()) progress.warn(little_space);
+  for (const std::string& warning : {change, little_space}) {
+    if (!warning.empty()) progress.warn(warning);
+  }
   if (start) {
     const std::string other = preparation_warning(*start, config, description);
     if (!other.empty()) progress.warn(other);
   }
-  std::signal(SIGINT, request_stop);
-  std::signal(SIGTERM, request_stop);
-  if (!trainer.run(folder, state, stop_requested)) {
+  if (state.epoch >= recipe.epochs) {
+    std::cerr << "msd-train: all " << recipe.epochs << " epochs are done; a larger --epochs with "
+              << "--resume goes on\n";
+  }
+  if (!trainer.run(folder, state, stop)) {
     std::cerr << "msd-train: stopped; " << folder.latest().string()
               << " is saved, continue with --run-dir " << folder.path().string() << " --resume\n";
     return 130;
@@ -242,8 +299,10 @@ int resume(const TrainOptions& given) {
   CommandLine line("", "msd-train");
   TrainOptions options;
   options.add_to(line);
-  options.recipe.set_defaults(latest.training->at("options"));
-  options.data.set_defaults(latest.training->at("data"));
+  reading_json(latest.path.string() + ": the options of the training", [&] {
+    options.recipe.set_defaults(latest.training->at("options"));
+    options.data.set_defaults(latest.training->at("data"));
+  });
   line.parse(given.arguments());
   return run_training(options, StoppedRun{std::move(folder), std::move(latest)});
 }

@@ -98,8 +98,28 @@ TrainingStep& Trainer::step_of(std::int64_t batch) {
   return *step;
 }
 
+std::string Trainer::change_of_rates(const TrainingState& state, std::int64_t epochs_before) const {
+  RecipeOptions options = run_.options;
+  options.epochs = epochs_before;
+  const std::int64_t steps = feed_.steps_per_epoch();
+  const Schedule before(options.schedule(), epochs_before, steps);
+  const auto differ = [&](std::int64_t at) {
+    return schedule_.lr(at / steps, at % steps) != before.lr(at / steps, at % steps);
+  };
+  const std::int64_t done = state.epoch * steps + state.step;
+  std::int64_t first = 0;
+  while (first < done && !differ(first)) ++first;
+  if (first == done) return "";
+  return message("the rate goes on as in a run of ", run_.options.epochs, " epochs, now ",
+                 schedule_.lr(done / steps, done % steps), " after ",
+                 before.lr((done - 1) / steps, (done - 1) % steps),
+                 "; such a run would have had other rates from epoch ", first / steps + 1,
+                 " on, so this one does not end as it would");
+}
+
 bool Trainer::run(const RunFolder& folder, TrainingState state, const std::atomic<bool>& stop) {
   folder_ = &folder;
+  stop_ = &stop;
   state_ = std::move(state);
   if (state_.step == 0) state_.counts = ExitCounts(run_.network.architecture().exits());
   counter_.set(state_.counts);
@@ -108,16 +128,15 @@ bool Trainer::run(const RunFolder& folder, TrainingState state, const std::atomi
   saved_best_ = {state_.best, state_.best_epoch};
   progress_.start_run(run_.options.epochs, feed_.steps_per_epoch(), state_.epoch, state_.step);
   while (state_.epoch < run_.options.epochs) {
-    if (!run_epoch(stop)) {
+    if (!run_epoch() || !finish_epoch()) {
       save_latest(/*is_last=*/true);
       return false;
     }
-    finish_epoch();
   }
   return true;
 }
 
-bool Trainer::run_epoch(const std::atomic<bool>& stop) {
+bool Trainer::run_epoch() {
   start_ = std::chrono::steady_clock::now();
   epoch_images_ = 0;
   feed_.start_epoch(state_.epoch, state_.step);
@@ -126,7 +145,7 @@ bool Trainer::run_epoch(const std::atomic<bool>& stop) {
     ++state_.step;
     epoch_images_ += batch->images.n;
     if (++steps_since_look_ >= run_.log_interval) look();
-    if (stop.load(std::memory_order_relaxed)) return false;
+    if (stop_->load(std::memory_order_relaxed)) return false;
     if (run_.save.every_steps > 0 && ++steps_since_save_ == run_.save.every_steps) {
       save_latest(/*is_last=*/false);
     }
@@ -166,9 +185,14 @@ void Trainer::look() {
 
 // In this order: the line and the best tell of the epoch that ends, a checkpoint of where the next
 // one begins, and what is printed has been saved.
-void Trainer::finish_epoch() {
+bool Trainer::finish_epoch() {
   nlohmann::json line = training_line();
-  const bool is_best = evaluate_epoch(line);
+  bool is_best = false;
+  try {
+    is_best = evaluate_epoch(line);
+  } catch (const Stopped&) {
+    return false;  // saved as it is, after its last step, the epoch is evaluated when resumed
+  }
   start_next_epoch();
   metrics_->add(line);
   std::vector<std::filesystem::path> also;
@@ -176,6 +200,7 @@ void Trainer::finish_epoch() {
   if (is_best) also.push_back(folder_->best());
   save(also, state_.epoch == run_.options.epochs);
   progress_.finish_epoch(line);
+  return true;
 }
 
 nlohmann::json Trainer::training_line() const {
@@ -191,20 +216,23 @@ nlohmann::json Trainer::training_line() const {
 bool Trainer::evaluate_epoch(nlohmann::json& line) {
   const auto evaluated = [&](const ImageSet& set, const std::vector<std::int64_t>& indices) {
     return evaluate(run_.runtime, run_.network, run_.options.precision.activations(), set, indices,
-                    run_.description)
+                    run_.description, /*batch=*/0, stop_)
         .counts;
   };
   bool is_best = true;  // without a hold-out the last epoch counts, never the test set's best
+  double score = state_.best;
   if (!run_.split.holdout.empty()) {
     const ExitCounts holdout = evaluated(run_.data.train, run_.split.holdout);
     line["holdout"] = figures(holdout, exit_weights_);
-    const double score = mean(holdout.accuracy().top1);
+    score = mean(holdout.accuracy().top1);
     is_best = score > state_.best;
-    if (is_best) state_.best = score;
   }
-  if (is_best) state_.best_epoch = state_.epoch;
   if (run_.data.test.size() > 0) {
     line["test"] = figures(evaluated(run_.data.test, all_images(run_.data.test)), exit_weights_);
+  }
+  if (is_best) {
+    state_.best = score;
+    state_.best_epoch = state_.epoch;
   }
   return is_best;
 }

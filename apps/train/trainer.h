@@ -61,22 +61,28 @@ class Trainer {
  public:
   Trainer(const TrainingRun& run, Progress& progress);
 
+  /// What to warn of where the run goes on from `state` with other epochs than before: "" where all
+  /// rates so far are those of a run begun with these epochs, which then ends with the same bits.
+  std::string change_of_rates(const TrainingState& state, std::int64_t epochs_before) const;
+
   /// Continues from `state` (a fresh one, or a checkpoint's) to the end, or until `stop` is set:
-  /// then saves after the step in hand. Returns true when the run is complete. Throws IoError where
-  /// the end could not be saved, and earlier where the policy is not to go on.
+  /// then saves after the step or the evaluated batch in hand. Returns true when the run is
+  /// complete. Throws IoError where the end could not be saved, and earlier where the policy is not
+  /// to go on.
   bool run(const RunFolder& folder, TrainingState state, const std::atomic<bool>& stop);
 
  private:
-  /// Returns false where it was stopped.
-  bool run_epoch(const std::atomic<bool>& stop);
+  /// Both return false where they were stopped.
+  bool run_epoch();
+  bool finish_epoch();
   void step(const Batch& batch, double lr);
   /// Brings state_ up to what the device counted; throws Error where the loss is not finite.
   void look();
-  void finish_epoch();
   /// What metrics.jsonl tells of the epoch's training.
   nlohmann::json training_line() const;
   /// Adds what the network gives on the hold-out and the test images. Returns true where it is the
-  /// best so far, which state_ tells then.
+  /// best so far, which state_ tells then. Throws Stopped, and has
+  /// changed nothing then.
   bool evaluate_epoch(nlohmann::json& line);
   void start_next_epoch();
   void save_latest(bool is_last);
@@ -95,8 +101,9 @@ class Trainer {
   std::map<std::int64_t, std::unique_ptr<TrainingStep>> steps_;  // by batch size
   const TrainingStep* last_step_ = nullptr;                      // since the last look
   std::int64_t steps_since_look_ = 0;
-  const RunFolder* folder_ = nullptr;   // while it runs
-  std::optional<MetricsFile> metrics_;  // while it runs
+  const RunFolder* folder_ = nullptr;        // while it runs
+  const std::atomic<bool>* stop_ = nullptr;  // while it runs
+  std::optional<MetricsFile> metrics_;       // while it runs
   TrainingState state_;
   std::pair<double, std::int64_t> saved_best_;  // state_.best and .best_epoch of the file
   std::int64_t steps_since_save_ = 0;

@@ -3,17 +3,24 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <climits>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "engine/files/file_system.h"
+#include "engine/files/write_target.h"
 #include "kernels/check.h"
 
 namespace msd {
@@ -23,15 +30,50 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kTemporarySuffix = ".msd-tmp";
 
+// The temporary file in the making, for a signal's handler.
+char unfinished_name[PATH_MAX];
+std::atomic<bool> is_unfinished{false};
+
 [[noreturn]] void throw_io(const char* what, const fs::path& path) {
-  throw IoError(message("cannot ", what, " ", path.string(), ": ", std::strerror(errno)));
+  const char* remark = errno == EPIPE   ? " (its reader has gone)"
+                       : errno == EFBIG ? " (for the limit that ulimit -f shows)"
+                                        : "";
+  throw IoError(message("cannot ", what, " ", path.string(), ": ", std::strerror(errno), remark));
 }
+
+/// A write to a pipe that nobody reads fails while this lives, and ends nothing.
+class PipeSignalBlock {
+ public:
+  PipeSignalBlock() {
+    sigemptyset(&pipe_);
+    sigaddset(&pipe_, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~PipeSignalBlock() {
+    if (sigismember(&before_, SIGPIPE) != 0) return;
+    const timespec at_once = {};
+    const int error = errno;
+    sigtimedwait(&pipe_, nullptr, &at_once);  // of this thread alone: a failed write's
+    errno = error;
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  PipeSignalBlock(const PipeSignalBlock&) = delete;
+  PipeSignalBlock& operator=(const PipeSignalBlock&) = delete;
+
+ private:
+  sigset_t pipe_{}, before_{};
+};
 
 class OpenFile {
  public:
   OpenFile(const fs::path& path, int flags, const char* what) : path_(path) {
-    fd_ = file_system().open(path.c_str(), flags, 0644);
+    fd_ = file_system().open(path.c_str(), flags, 0666);
     if (fd_ < 0) throw_io(what, path);
+  }
+  /// What is open as `descriptor` already.
+  OpenFile(const fs::path& path, int descriptor)
+      : path_(path), fd_(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) {
+    if (fd_ < 0) throw_io("open", path);
   }
   ~OpenFile() {
     if (fd_ >= 0) file_system().close(fd_);
@@ -50,6 +92,7 @@ class OpenFile {
     }
   }
   void write(std::span<const std::byte> bytes) {
+    const PipeSignalBlock block;
     while (!bytes.empty()) {
       const ssize_t written = file_system().write(fd_, bytes.data(), bytes.size());
       if (written < 0 && errno != EINTR) throw_io("write", path_);
@@ -91,6 +134,11 @@ void require_space(const fs::path& path, const std::vector<std::span<const std::
   for (const std::span<const std::byte> part : parts) {
     bytes += static_cast<std::int64_t>(part.size());
   }
+  if (bytes > most_file_bytes()) {
+    throw IoError(message("cannot write ", path.string(), ": needs ", bytes_text(bytes),
+                          ", a file may have ", bytes_text(most_file_bytes()),
+                          " here; raise the limit that ulimit -f shows"));
+  }
   const std::optional<std::int64_t> free = free_bytes(path);
   if (!free.has_value() || bytes <= *free) return;
   throw IoError(message("cannot write ", path.string(), ": needs ", bytes_text(bytes), ", ",
@@ -105,28 +153,85 @@ void write_new_file(const fs::path& path, const std::vector<std::span<const std:
   file.close();
 }
 
+// A name for a file in the making, in the folder of `path`.
+fs::path temporary_name(const fs::path& path) {
+  const std::string suffix = std::string(kTemporarySuffix) + std::to_string(::getpid());
+  std::string name = path.filename().string();
+  name.resize(std::min(name.size(), NAME_MAX - suffix.size()));
+  return path.parent_path() / (name + suffix);
+}
+
+/// Lets remove_unfinished_file() know the temporary file as long as it lives.
+class Unfinished {
+ public:
+  explicit Unfinished(const fs::path& temporary) {
+    const std::string& name = temporary.native();
+    if (name.size() >= sizeof unfinished_name) return;
+    std::memcpy(unfinished_name, name.c_str(), name.size() + 1);
+    is_unfinished = true;
+  }
+  ~Unfinished() { is_unfinished = false; }
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+};
+
+// As the file that is replaced had them; a file system without them needs none.
+void keep_owner_and_mode(const fs::path& path, const fs::path& temporary) {
+  struct stat before {};
+  if (::stat(path.c_str(), &before) != 0) return;
+  static_cast<void>(!::chown(temporary.c_str(), before.st_uid, before.st_gid));
+  static_cast<void>(!::chmod(temporary.c_str(), before.st_mode & 0777));
+}
+
+void write_in_place(const fs::path& path, std::span<const std::byte> bytes) {
+  OpenFile file(path, O_WRONLY | O_TRUNC, "open");
+  file.write(bytes);
+  file.sync();
+  file.close();
+}
+
+// A file that a container mounts by itself has a name that cannot be given to another.
+void take_place(const fs::path& temporary, const fs::path& path) {
+  if (file_system().rename(temporary.c_str(), path.c_str()) == 0) return;
+  if (errno != EBUSY) throw_io("rename to", path);
+  write_in_place(path, read_file(temporary));
+  file_system().unlink(temporary.c_str());
+}
+
+// Returns false where the old file is at both names.
+bool move_to_previous(const fs::path& path, const fs::path& previous) {
+  if (file_system().rename(path.c_str(), previous.c_str()) == 0) return true;
+  if (errno != EXDEV && errno != EBUSY) throw_io("rename to", previous);
+  link_file_atomically(path, previous);  // `path` was a link to elsewhere
+  return false;
+}
+
 // make(temporary name) makes the file that then replaces `path`.
 template <typename Make>
 void replace_file(const fs::path& path, const fs::path& previous, Make make) {
-  fs::path temporary = path;
-  temporary += kTemporarySuffix;
-  temporary += std::to_string(::getpid());
+  const fs::path temporary = temporary_name(path);
   // What a failed removal left may be a second name of a finished file: never write into it.
   file_system().unlink(temporary.c_str());
   bool moved = false;
   try {
+    const Unfinished unfinished(temporary);
     make(temporary);
-    if (!previous.empty() && fs::exists(path)) {
-      rename_file(path, previous);
-      moved = true;
-    }
-    rename_file(temporary, path);
+    std::error_code failed;
+    if (!previous.empty() && fs::exists(path, failed)) moved = move_to_previous(path, previous);
+    take_place(temporary, path);
   } catch (...) {
     file_system().unlink(temporary.c_str());
     if (moved) file_system().rename(previous.c_str(), path.c_str());
     throw;
   }
   sync_folder_of(path);
+}
+
+void write_stream(const WriteTarget& target, const std::vector<std::span<const std::byte>>& parts) {
+  OpenFile file = target.descriptor >= 0 ? OpenFile(target.path, target.descriptor)
+                                         : OpenFile(target.path, O_WRONLY | O_NOCTTY, "open");
+  write_parts(file, parts);
+  file.close();
 }
 
 // `expected_bytes` is a guess.
@@ -183,16 +288,22 @@ std::string read_text_file(const fs::path& path) {
 void write_file_atomically(const fs::path& path,
                            const std::vector<std::span<const std::byte>>& parts,
                            const fs::path& previous) {
-  require_space(path, parts);
-  replace_file(path, previous,
-               [&](const fs::path& temporary) { write_new_file(temporary, parts); });
+  const WriteTarget target = write_target(path);
+  if (target.is_stream) return write_stream(target, parts);
+  require_space(target.path, parts);
+  replace_file(target.path, previous, [&](const fs::path& temporary) {
+    write_new_file(temporary, parts);
+    keep_owner_and_mode(target.path, temporary);
+  });
 }
 
 void link_file_atomically(const fs::path& from, const fs::path& path, const fs::path& previous) {
-  replace_file(path, previous, [&](const fs::path& temporary) {
+  const WriteTarget target = write_target(path);
+  if (target.is_stream) return write_stream(target, {read_file(from)});
+  replace_file(target.path, previous, [&](const fs::path& temporary) {
     if (file_system().link(from.c_str(), temporary.c_str()) == 0) return;
     const std::vector<std::byte> bytes = read_file(from);
-    require_space(path, {bytes});
+    require_space(target.path, {bytes});
     write_new_file(temporary, {bytes});
   });
 }
@@ -211,6 +322,33 @@ std::optional<std::int64_t> free_bytes(const fs::path& path) {
   constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
   const double bytes = static_cast<double>(found.f_bavail) * static_cast<double>(found.f_frsize);
   return bytes < static_cast<double>(kMost) ? static_cast<std::int64_t>(bytes) : kMost;
+}
+
+std::int64_t most_file_bytes() {
+  struct rlimit limit {};
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  if (::getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur >= static_cast<rlim_t>(kMost)) {
+    return kMost;
+  }
+  return static_cast<std::int64_t>(limit.rlim_cur);
+}
+
+void require_writable(const fs::path& path) {
+  const WriteTarget target = write_target(path);
+  if (target.is_stream) return;
+  const fs::path parent = target.path.has_parent_path() ? target.path.parent_path() : fs::path(".");
+  std::error_code failed;
+  if (!fs::is_directory(parent, failed)) {
+    throw IoError(message("cannot write ", path.string(), ": there is no folder ", parent.string(),
+                          "; make it first"));
+  }
+  if (::faccessat(AT_FDCWD, parent.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+    throw_io("write in the folder", parent);
+  }
+}
+
+void remove_unfinished_file() noexcept {
+  if (is_unfinished) ::unlink(unfinished_name);
 }
 
 std::string bytes_text(std::int64_t bytes) {

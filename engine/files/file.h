@@ -39,11 +39,14 @@ class FileBytes {
   std::size_t size_ = 0;
 };
 
-/// Writes `parts` one after another to a temporary name beside `path`, syncs it and renames it over
-/// `path`: readers see the old file or the new one, whole. Where `previous` is given, the old file
+/// Writes `parts` one after another. Where `path` is free or a regular file, to a temporary name
+/// beside it that is synced and renamed over it: readers see the old file or the new one, whole. A
+/// link's target is replaced, not the link; owner and mode stay. Devices, pipes and descriptors
+/// (/dev/stdout) are written into, see write_target(). Where `previous` is given, the old file
 /// takes that name, just before; a process killed in between leaves it there and nothing at `path`.
 /// A failure removes the temporary file and leaves the old one at `path`. Where the file system
-/// says that it has less free than `parts` take, nothing is begun.
+/// says that it has less free than `parts` take, or the process may write no file so large, nothing
+/// is begun.
 void write_file_atomically(const std::filesystem::path& path,
                            const std::vector<std::span<const std::byte>>& parts,
                            const std::filesystem::path& previous = {});
@@ -58,6 +61,14 @@ void link_file_atomically(const std::filesystem::path& from, const std::filesyst
 /// What an unprivileged process can still write on the file system that holds `path`, or will where
 /// that does not exist yet. Nothing where the file system does not say.
 std::optional<std::int64_t> free_bytes(const std::filesystem::path& path);
+/// The most bytes that this process may write to a file (RLIMIT_FSIZE).
+std::int64_t most_file_bytes();
+/// Throws IoError where write_file_atomically() would, as far as can be told without writing: asked
+/// before long work whose result goes there.
+void require_writable(const std::filesystem::path& path);
+/// Removes the temporary file of a write_file_atomically() under way. For the handler of a signal
+/// that then ends the process: async-signal-safe.
+void remove_unfinished_file() noexcept;
 /// 41234567 -> "41.2 MB".
 std::string bytes_text(std::int64_t bytes);
 

@@ -76,6 +76,53 @@ void read_whole(const json& found, const char* key, T& value) {
 JsonValue::JsonValue() : JsonValue(json()) {}
 JsonValue::JsonValue(json value) : value_(std::make_shared<const json>(std::move(value))) {}
 
+std::string json_problem(const std::exception& error) {
+  const std::string text = error.what();
+  const auto part = [&](std::string_view after, std::string_view until) {
+    const std::size_t from = text.find(after);
+    if (from == text.npos) return std::string();
+    const std::size_t start = from + after.size();
+    return printable(text.substr(start, text.find(until, start) - start));
+  };
+  const auto* known = dynamic_cast<const json::exception*>(&error);
+  switch (known == nullptr ? 0 : known->id) {
+    case 101:  // the library's numbers, of the four that a file can bring about
+      return "no JSON at " + part("parse error at ", ":");
+    case 302:
+      return "a value is of type " + part("but is ", "\n") + " and must be of type " +
+             part("type must be ", ",");
+    case 316:
+      return "a text that is not UTF-8";
+    case 403:
+      return "has no " + part("key '", "' not found");
+    default:  // of some fifty numbers
+      return "a value is not as it must be (" + part("] ", "\n") + ")";
+  }
+}
+
+void reading_json(const std::string& place, const std::function<void()>& read) {
+  try {
+    read();
+  } catch (const json::exception& error) {
+    throw FormatError(message(place, ": ", json_problem(error)));
+  } catch (const FormatError& error) {
+    throw FormatError(message(place, ": ", error.what()));
+  }
+}
+
+std::string printed_json(const nlohmann::ordered_json& value, int indent) {
+  return value.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+bool is_utf8(const std::string& text) {
+  try {
+    static_cast<void>(json(text).dump());
+    return true;
+  } catch (const json::exception&) {
+    return false;
+  }
+}
+
 json parse_json(std::string_view text, std::size_t file_bytes, int deepest) {
   Watch watch(file_bytes, deepest);
   try {
@@ -84,7 +131,7 @@ json parse_json(std::string_view text, std::size_t file_bytes, int deepest) {
       return true;
     });
   } catch (const json::exception& error) {
-    throw FormatError(message("is no JSON: ", error.what()));
+    throw FormatError(message("is no JSON: ", json_problem(error)));
   }
 }
 

@@ -170,7 +170,7 @@ Safetensors parse_safetensors(const std::shared_ptr<const FileBytes>& bytes) {
       }
     }
   } catch (const nlohmann::json::exception& error) {
-    throw FormatError(message("has a damaged header: ", error.what()));
+    throw FormatError(message("has a damaged header: ", json_problem(error)));
   }
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
@@ -232,7 +232,7 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Name
   try {
     text = header.dump();
   } catch (const nlohmann::json::exception& error) {
-    throw FormatError(message(path.string(), ": a name or the metadata: ", error.what()));
+    throw FormatError(message(path.string(), ": a name or the metadata: ", json_problem(error)));
   }
   text.resize(static_cast<std::size_t>(round_up(static_cast<std::int64_t>(text.size()), 8)), ' ');
   std::byte length[8];

@@ -183,7 +183,7 @@ ThresholdsFile parse_thresholds_file(std::string_view text) {
   try {
     return parse(parse_json(text, text.size(), kDeepest));
   } catch (const json::exception& error) {
-    throw FormatError(message("no thresholds file: ", error.what()));
+    throw FormatError(message("no thresholds file: ", json_problem(error)));
   }
 }
 
@@ -192,7 +192,7 @@ ThresholdsFile read_thresholds(const std::filesystem::path& path) {
   try {
     return parse_thresholds_file(text);
   } catch (const Error& error) {
-    throw FormatError(message(path.string(), ": ", error.what()));
+    throw FormatError(message(path.string(), ": ", error.text()));
   }
 }
 

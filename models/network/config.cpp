@@ -148,7 +148,7 @@ void from_json(const json& object, MsdnetConfig& config) {
           message("the model configuration's \"", field.key, "\" is not made of whole numbers"));
     } catch (const json::exception& error) {
       throw ConfigError(
-          message("the model configuration has a value of the wrong type: ", error.what()));
+          message("the model configuration's \"", field.key, "\": ", json_problem(error)));
     }
   });
   config.check();

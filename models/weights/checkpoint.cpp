@@ -144,7 +144,7 @@ std::string dump(const nlohmann::json& value) {
   try {
     return value.dump();
   } catch (const nlohmann::json::exception& error) {
-    throw FormatError(message("the metadata: ", error.what()));
+    throw FormatError(message("the metadata: ", json_problem(error)));
   }
 }
 
@@ -204,9 +204,9 @@ Checkpoint make_checkpoint(const std::filesystem::path& path, WeightsFormat form
   try {
     read_metadata(checkpoint);
   } catch (const nlohmann::json::exception& error) {
-    throw FormatError(message(path.string(), ": damaged metadata: ", error.what()));
+    throw FormatError(message(path.string(), ": damaged metadata: ", json_problem(error)));
   } catch (const Error& error) {
-    throw FormatError(message(path.string(), ": ", error.what()));
+    throw FormatError(message(path.string(), ": ", error.text()));
   }
   return checkpoint;
 }
@@ -219,7 +219,7 @@ Checkpoint read_checkpoint(const std::filesystem::path& path, const std::string&
     format = weights_format(file->bytes());
     state = read_state(file, format, entry);
   } catch (const Error& error) {
-    throw FormatError(message(path.string(), ": ", error.what()));
+    throw FormatError(message(path.string(), ": ", error.text()));
   }
   return make_checkpoint(path, format, std::move(state));
 }

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <regex>
 #include <sstream>
 #include <thread>
 #include <utility>
@@ -40,6 +41,16 @@ Arguments operator+(Arguments a, const Arguments& b) {
   return a;
 }
 
+testing::AssertionResult speaks_to_users(const std::string& output) {
+  static const std::regex kInside(
+      "json\\.exception|std::|bad_alloc|bad_[a-z]+_(access|call)|_M_[a-z]|basic_string|map::at|"
+      "filesystem error|: sto[a-z]+$|terminate called|what\\(\\)|MSD_[A-Z]*CHECK|"
+      "[a-z_]+\\.(cpp|h|cu|cuh):[0-9]");
+  std::smatch found;
+  if (!std::regex_search(output, found, kInside)) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "'" << found.str() << "' reaches a user: " << output;
+}
+
 ProgramResult run_program(const std::string& program, const Arguments& arguments) {
   const TempFolder folder;
   const std::string err_path = (folder / "stderr").string();
@@ -56,6 +67,7 @@ ProgramResult run_program(const std::string& program, const Arguments& arguments
   const int status = ::pclose(pipe);
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   result.err = read_text_file(err_path);
+  EXPECT_TRUE(speaks_to_users(result.err));
   return result;
 }
 
@@ -86,7 +98,8 @@ std::vector<nlohmann::json> json_lines(const std::string& text) {
   return values;
 }
 
-BackgroundProgram::BackgroundProgram(const std::string& program, Arguments arguments) {
+BackgroundProgram::BackgroundProgram(const std::string& program, Arguments arguments,
+                                     const std::string& output) {
   const std::string path = std::string(MSD_PROGRAM_DIR) + "/" + program;
   arguments.insert(arguments.begin(), path);
   std::vector<char*> argv;
@@ -95,8 +108,8 @@ BackgroundProgram::BackgroundProgram(const std::string& program, Arguments argum
   std::fflush(nullptr);  // or the child would print what is buffered again
   process_ = fork();
   if (process_ != 0) return;
-  if (freopen("/dev/null", "w", stdout) == nullptr ||
-      freopen("/dev/null", "w", stderr) == nullptr) {
+  if (freopen(output.c_str(), "a", stdout) == nullptr ||
+      freopen(output.c_str(), "a", stderr) == nullptr) {
     _exit(125);
   }
   execv(path.c_str(), argv.data());
@@ -114,8 +127,14 @@ std::optional<int> BackgroundProgram::ended() {
   return exit_code_of(status);
 }
 
+void BackgroundProgram::send(int signal) const { kill(process_, signal); }
+
 int BackgroundProgram::end(int signal) {
-  kill(process_, signal);
+  send(signal);
+  return wait();
+}
+
+int BackgroundProgram::wait() {
   int status = 0;
   waitpid(std::exchange(process_, 0), &status, 0);
   return exit_code_of(status);

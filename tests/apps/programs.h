@@ -31,7 +31,11 @@ struct ProgramResult {
   std::string out, err;
 };
 
-/// Runs a program of the build with these arguments.
+/// Passes where `output` holds no text that is a library's or speaks of the source: what such an
+/// exception is about must be said in words.
+testing::AssertionResult speaks_to_users(const std::string& output);
+
+/// Runs a program of the build with these arguments; what it prints must speak to users.
 ProgramResult run_program(const std::string& program, const Arguments& arguments);
 
 /// Passes where the program failed with `exit_code`, nothing on stdout and one line on stderr that
@@ -40,11 +44,13 @@ testing::AssertionResult fails(const ProgramResult& result, int exit_code,
                                const std::vector<std::string>& parts);
 testing::AssertionResult succeeds(const ProgramResult& result);
 
-/// A program of the build that runs beside the test, its output thrown away; killed at the latest
+/// A program of the build that runs beside the test, its output thrown away unless a file for it is
+/// named; killed at the latest
 /// when this is destroyed.
 class BackgroundProgram {
  public:
-  BackgroundProgram(const std::string& program, Arguments arguments);
+  BackgroundProgram(const std::string& program, Arguments arguments,
+                    const std::string& output = "/dev/null");
   ~BackgroundProgram();
   BackgroundProgram(const BackgroundProgram&) = delete;
   BackgroundProgram& operator=(const BackgroundProgram&) = delete;
@@ -52,7 +58,10 @@ class BackgroundProgram {
   int process() const { return process_; }
   /// The exit code, or 128 + the signal that ended it; nothing while it runs.
   std::optional<int> ended();
-  /// Sends the signal, waits, and returns the same.
+  void send(int signal) const;
+  /// Waits, and returns the same.
+  int wait();
+  /// Sends the signal and waits.
   int end(int signal);
 
  private:

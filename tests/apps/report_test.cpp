@@ -41,7 +41,8 @@ TEST(Report, CsvAndJsonHoldWhatHasAKey) {
 TEST(Report, IsWrittenByTheNamesEnding) {
   const TempFolder folder;
   const auto write = [&](const std::string& name) {
-    return write_report((folder / name).string(), "budget", "a,b\n", {{"a", 1}});
+    return write_report((folder / name).string(), "budget", "a,b\n", {{"a", 1}},
+                        ReportFormat::table);
   };
   EXPECT_EQ(write("x.csv"), std::vector<std::string>{(folder / "x.csv").string()});
   EXPECT_EQ(read_text_file(folder / "x.csv"), "a,b\n");

@@ -26,6 +26,7 @@ ProgramResult train_here(FileSystem& files, Arguments arguments) {
   options.add_to(line);
   const int code =
       line.run(static_cast<int>(argv.size()), argv.data(), [&] { return train(options); });
+  EXPECT_TRUE(speaks_to_users(output.text()));
   return {code, output.text(), ""};
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <memory>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -47,6 +48,7 @@ struct ThreadPool::State {
     void operator()(std::byte* p) const noexcept { std::free(p); }
   };
 
+  void join() noexcept;
   void run(std::int64_t loop_count, void* loop_context, Invoke loop_invoke);
   void work(int worker);
   void worker_loop(int worker);
@@ -70,12 +72,20 @@ ThreadPool::State::State(int size) {
     scratch.emplace_back(static_cast<std::byte*>(memory));
   }
   threads.reserve(static_cast<std::size_t>(size) - 1);
-  for (int worker = 1; worker < size; ++worker) {
-    threads.emplace_back([this, worker] { worker_loop(worker); });
+  try {
+    for (int worker = 1; worker < size; ++worker) {
+      threads.emplace_back([this, worker] { worker_loop(worker); });
+    }
+  } catch (const std::system_error& error) {
+    join();
+    throw ConfigError(message("cannot start thread ", threads.size() + 2, " of ", size, ": ",
+                              error.code().message(), "; use fewer"));
   }
 }
 
-ThreadPool::State::~State() {
+ThreadPool::State::~State() { join(); }
+
+void ThreadPool::State::join() noexcept {
   stop.store(true, std::memory_order_relaxed);
   generation.fetch_add(1, std::memory_order_release);
   generation.notify_all();

@@ -13,8 +13,8 @@ namespace msd::cuda {
 inline void check(cudaError_t status, const char* call, const char* file, int line) {
   if (status == cudaSuccess) return;
   cudaGetLastError();  // an error that does not stick is reported once
-  throw CudaError(message(call, ": ", cudaGetErrorName(status), ": ", cudaGetErrorString(status),
-                          " [", file, ":", line, "]"));
+  throw CudaError(message(call, ": ", cudaGetErrorName(status), ": ", cudaGetErrorString(status)),
+                  message(file, ":", line));
 }
 
 }  // namespace msd::cuda

@@ -14,13 +14,14 @@ inline void check(cudnnStatus_t status, const char* call, const char* file, int 
   if (status == CUDNN_STATUS_SUCCESS) return;
   char details[512] = "";
   cudnnGetLastErrorString(details, sizeof(details));
-  throw CudaError(
-      message(call, ": ", cudnnGetErrorString(status), ": ", details, " [", file, ":", line, "]"));
+  throw CudaError(message(call, ": ", cudnnGetErrorString(status), ": ", details),
+                  message(file, ":", line));
 }
 inline void check(cublasStatus_t status, const char* call, const char* file, int line) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw CudaError(message(call, ": ", cublasLtGetStatusName(status), ": ",
-                          cublasLtGetStatusString(status), " [", file, ":", line, "]"));
+  throw CudaError(
+      message(call, ": ", cublasLtGetStatusName(status), ": ", cublasLtGetStatusString(status)),
+      message(file, ":", line));
 }
 
 }  // namespace msd::cudnn

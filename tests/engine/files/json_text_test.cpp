@@ -93,5 +93,38 @@ TEST(ReadMember, RefusesOtherNumbers) {
   EXPECT_TRUE(refused_by(std::vector<std::int64_t>{}, 3));
 }
 
+// Never the library's "[json.exception.type_error.302] type must be number, but is string".
+TEST(JsonProblem, IsInWords) {
+  using nlohmann::json;
+  const auto problem = [](const auto& body) -> std::string {
+    try {
+      body();
+    } catch (const json::exception& error) {
+      return json_problem(error);
+    }
+    return "nothing was thrown";
+  };
+  const json object = {{"steps", "many"}};
+  EXPECT_EQ(problem([&] { static_cast<void>(object.at("steps").get<int>()); }),
+            "a value is of type string and must be of type number");
+  EXPECT_EQ(problem([&] { static_cast<void>(object.at("epochs")); }), "has no epochs");
+  EXPECT_EQ(problem([] { static_cast<void>(json::parse("{\n3}")); }),
+            "no JSON at line 2, column 1");
+  EXPECT_EQ(problem([] { static_cast<void>(json("\xff").dump()); }), "a text that is not UTF-8");
+  for (const auto& other : {problem([&] { static_cast<void>(json::array({1}).at(7)); }),
+                            problem([&] { static_cast<void>(object["/x/y"_json_pointer]); })}) {
+    EXPECT_EQ(other.find("json.exception"), std::string::npos) << other;
+  }
+  EXPECT_TRUE(test::throws<FormatError>(
+      [&] { reading_json("file", [&] { static_cast<void>(object.at("x")); }); },
+      {"file: has no x"}));
+}
+
+TEST(PrintedJson, ReplacesWhatIsNotUtf8) {
+  EXPECT_EQ(printed_json({{"path", "d\xff"}}), "{\"path\":\"d\xef\xbf\xbd\"}");
+  EXPECT_TRUE(is_utf8("d\xc3\xa9"));
+  EXPECT_FALSE(is_utf8("d\xff"));
+}
+
 }  // namespace
 }  // namespace msd

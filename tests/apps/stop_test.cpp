@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+// What a signal does to a program: a run in training is saved, whatever the signal and however
+// often it comes; before and elsewhere a program ends at once, and loses nothing.
+#include "apps/common/stop.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "engine/files/file.h"
+#include "models/weights/checkpoint.h"
+#include "tests/apps/programs.h"
+
+namespace msd::test {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+void sleep_ms(int ms) { std::this_thread::sleep_for(milliseconds(ms)); }
+
+void wait_for(const fs::path& file) {
+  const auto deadline = Clock::now() + std::chrono::seconds(60);
+  while (!fs::exists(file) && Clock::now() < deadline) sleep_ms(1);
+}
+
+class StopTest : public testing::Test {
+ protected:
+  Arguments arguments(const std::string& run, const Arguments& more) const {
+    return kSmallNetwork + Arguments{"--threads", "1", "--run-dir", folder_.path(run)} + more;
+  }
+  std::string latest(const std::string& run) const {
+    return folder_.path(run) + "/checkpoint-latest.safetensors";
+  }
+  void expect_resumes_to(const std::string& run, const std::string& expected) const {
+    ASSERT_TRUE(succeeds(run_program("msd-train", {"--run-dir", folder_.path(run), "--resume"})));
+    EXPECT_TRUE(read_text_file(latest(run)) == expected);
+  }
+
+  const TempFolder folder_;
+};
+
+TEST_F(StopTest, EverySignalSavesAndMoreOfThemLoseNothing) {
+  // Steps so long that the signals come in the first of an epoch.
+  const Arguments run = {
+      "--synthetic-train", "1000", "--synthetic-test", "8", "--batch-size", "450",
+      "--epochs",          "1",    "--seed",           "5"};
+  ASSERT_TRUE(succeeds(run_program("msd-train", arguments("whole", run))));
+  const std::string expected = read_text_file(latest("whole"));
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU}) {
+    SCOPED_TRACE("signal " + std::to_string(signal));
+    const std::string name = "run" + std::to_string(signal);
+    BackgroundProgram program("msd-train", arguments(name, run), folder_.path(name + ".log"));
+    wait_for(folder_ / name / "config.json");
+    program.send(signal);
+    sleep_ms(20);
+    program.send(signal);
+    program.send(SIGTERM);
+    ASSERT_EQ(program.wait(), 130);
+    const std::string log = read_text_file(folder_ / (name + ".log"));
+    EXPECT_NE(log.find(": finishing what is in hand"), std::string::npos) << log;
+    EXPECT_NE(log.find("--resume"), std::string::npos) << log;
+    expect_resumes_to(name, expected);
+  }
+}
+
+TEST_F(StopTest, AnIgnoredHangUpStaysIgnored) {
+  const Arguments run = {"--synthetic-train", "100", "--synthetic-test", "8",
+                         "--epochs",          "300", "--batch-size",     "16"};
+  const auto before = std::signal(SIGHUP, SIG_IGN);
+  BackgroundProgram program("msd-train", arguments("run", run));
+  std::signal(SIGHUP, before);
+  wait_for(folder_ / "run" / "config.json");
+  program.send(SIGHUP);
+  sleep_ms(100);
+  EXPECT_FALSE(program.ended().has_value());
+  EXPECT_EQ(program.end(SIGTERM), 130);
+}
+
+TEST_F(StopTest, IsHeardWhileAnEpochIsEvaluated) {
+  const Arguments run = {"--synthetic-train", "20", "--synthetic-test", "4000", "--batch-size", "9",
+                         "--epochs",          "1",  "--seed",           "5"};
+  BackgroundProgram program("msd-train", arguments("run", run), folder_.path("log"));
+  wait_for(folder_ / "run" / "config.json");
+  sleep_ms(150);
+  ASSERT_EQ(program.end(SIGTERM), 130) << read_text_file(folder_ / "log");
+  const nlohmann::json state = read_checkpoint(latest("run")).training->at("state");
+  EXPECT_EQ(state.at("epoch"), 0);
+  EXPECT_EQ(state.at("step"), 2) << "it was stopped before the evaluation";
+  ASSERT_TRUE(succeeds(run_program("msd-train", arguments("whole", run))));
+  expect_resumes_to("run", read_text_file(latest("whole")));
+  const auto line = [&](const char* of) {
+    return json_lines(read_text_file(folder_ / of / "metrics.jsonl")).at(0);
+  };
+  EXPECT_EQ(line("run").at("test"), line("whole").at("test"));
+  EXPECT_EQ(line("run").at("train"), line("whole").at("train"));
+}
+
+// Loading is held up by a pipe that nobody writes to.
+TEST_F(StopTest, EndsAProgramThatLoadsAtOnce) {
+  for (const char* file : {"data_batch_1.bin", "test_batch.bin"}) {
+    folder_.write(std::string("data/") + file, std::string());
+  }
+  fs::remove(folder_ / "data/data_batch_1.bin");
+  ASSERT_EQ(::mkfifo(folder_.path("data/data_batch_1.bin").c_str(), 0600), 0);
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) {
+    BackgroundProgram program(
+        "msd-train", arguments("run", {"--dataset", "cifar10", "--data", folder_.path("data")}),
+        folder_.path("log"));
+    sleep_ms(100);
+    EXPECT_FALSE(program.ended().has_value());
+    const auto start = Clock::now();
+    EXPECT_EQ(program.end(signal), 128 + signal);
+    EXPECT_LT(Clock::now() - start, std::chrono::seconds(2));
+    EXPECT_FALSE(fs::exists(folder_ / "run"));
+  }
+  const std::string log = read_text_file(folder_ / "log");
+  EXPECT_NE(log.find("msd-train: SIGTERM: ended before it was done"), std::string::npos) << log;
+}
+
+TEST_F(StopTest, APipeWithoutReaderEndsNoRun) {
+  const std::string out = folder_.path("out");
+  ASSERT_EQ(::mkfifo(out.c_str(), 0600), 0);
+  const int reader = ::open(out.c_str(), O_RDONLY | O_NONBLOCK);
+  BackgroundProgram program("msd-train",
+                            arguments("run", {"--synthetic-train", "40", "--synthetic-test", "8",
+                                              "--epochs", "3", "--batch-size", "16"}),
+                            out);
+  wait_for(folder_ / "run" / "config.json");
+  ::close(reader);
+  EXPECT_EQ(program.wait(), 0);
+  EXPECT_EQ(read_checkpoint(latest("run")).training->at("state").at("epoch"), 3);
+}
+
+class StopInferTest : public ProgramTest {};
+
+// The second of three images is a pipe: who opens it knows that the program waits for it.
+TEST_F(StopInferTest, PrintsWhatItHas) {
+  const std::string image = "P6\n32 32\n255\n" + std::string(std::size_t{3} * 32 * 32, '\x40');
+  const std::string file = folder_.write("image.ppm", image), pipe = path("pipe.ppm");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  BackgroundProgram program("msd-infer",
+                            {"--weights", weights_, "--json", "--threads", "1", file, pipe, file},
+                            path("log"));
+  {
+    std::ofstream writer(pipe, std::ios::binary);
+    program.send(SIGTERM);
+    sleep_ms(50);
+    writer << image;
+  }
+  EXPECT_EQ(program.wait(), 130);
+  const std::string log = read_text_file(path("log"));
+  EXPECT_NE(log.find("stopped after 2 of 3 images"), std::string::npos) << log;
+  EXPECT_NE(log.find("{\"input\":\"" + file), std::string::npos) << log;
+  EXPECT_NE(log.find("\"summary\":{\"samples\":2"), std::string::npos) << log;
+}
+
+TEST(StopSignals, EndByTheSignalUntilThereIsSomethingToLose) {
+  EXPECT_EXIT(
+      {
+        const StopSignals signals("program");
+        std::raise(SIGUSR1);
+      },
+      testing::KilledBySignal(SIGUSR1), "program: SIGUSR1: ended before it was done");
+}
+
+TEST(StopSignals, OnlyALaterCtrlCEndsWhatIsBeingFinished) {
+  EXPECT_EXIT(
+      {
+        const StopSignals signals("program");
+        const std::atomic<bool>& stop = StopSignals::finish();
+        if (stop) std::exit(3);
+        for (const int signal : {SIGINT, SIGINT, SIGTERM, SIGHUP}) std::raise(signal);
+        if (!stop) std::exit(4);
+        sleep_ms(3100);
+        std::raise(SIGTERM);
+        std::raise(SIGINT);
+      },
+      testing::KilledBySignal(SIGINT), "Ctrl-C again.*\n.*SIGINT: ended");
+}
+
+TEST(StopSignals, PutBackWhatWas) {
+  const auto handler = [] {
+    struct sigaction action {};
+    sigaction(SIGTERM, nullptr, &action);
+    return action.sa_handler;
+  };
+  const auto before = handler();
+  {
+    const StopSignals signals("program");
+    EXPECT_NE(handler(), before);
+  }
+  EXPECT_EQ(handler(), before);
+}
+
+}  // namespace
+}  // namespace msd::test
