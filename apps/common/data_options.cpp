@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "engine/files/json_text.h"
 #include "kernels/check.h"
 #include "models/network/config_fields.h"
 #include "models/network/preprocessing.h"
@@ -150,16 +151,19 @@ nlohmann::json DataOptions::to_json() const {
 
 void DataOptions::set_defaults(const nlohmann::json& stored) {
   if (!stored.is_object()) return;
+  const auto take_number = [&](const char* key, std::int64_t& value) {
+    if (stored.contains(key)) read_member(stored, key, value);
+  };
   if (dataset_given() && stored.value("dataset", dataset_.name) != dataset_.name) return;
   dataset_.name = stored.value("dataset", dataset_.name);
   if (!data_option_.given()) dataset_.folder = stored.value("data", dataset_.folder);
   if (split_.empty()) {
     split_ = stored.value("split", split_);
-    holdout_ = stored.value("holdout", holdout_);
+    take_number("holdout", holdout_);
     holdout_mode_ = stored.value("holdout_mode", holdout_mode_);
-    holdout_seed_ = stored.value("holdout_seed", holdout_seed_);
+    take_number("holdout_seed", holdout_seed_);
   }
-  for (auto& [name, value] : dataset_.numbers) value = stored.value(name, value);
+  for (auto& [name, value] : dataset_.numbers) take_number(name.c_str(), value);
 }
 
 bool DataOptions::dataset_given() const { return dataset_option_.given(); }

@@ -8,6 +8,9 @@
 
 namespace msd {
 
+/// Of a program that a signal stopped after StopSignals::finish(): nothing is lost.
+constexpr int kStoppedExitCode = 130;
+
 /// The signals that ask a program to stop: SIGINT, SIGTERM, SIGHUP (unless it is ignored, as nohup
 /// has it), and what batch systems send ahead: SIGUSR1, SIGUSR2, SIGXCPU. As long as this lives,
 /// one of them ends the process by that signal, at once, with one line on stderr and no file left

@@ -12,7 +12,6 @@
 #include "apps/infer/output.h"
 #include "apps/infer/runner.h"
 #include "apps/infer/tensors.h"
-#include "engine/files/json_text.h"
 #include "kernels/check.h"
 #include "models/exits/exit_decision.h"
 #include "models/network/cost.h"
@@ -132,7 +131,7 @@ int infer(InferOptions& options) {
   if (!std::cout.flush()) throw IoError("cannot write the results to stdout; is the disk full?");
   if (done < samples->size()) {
     std::cerr << "msd-infer: stopped after " << done << " of " << samples->size() << " images\n";
-    return 130;
+    return kStoppedExitCode;
   }
   if (summary.failed() > 0 && samples->size() == 1) throw IoError(first_error);
   if (summary.failed() > 0) {

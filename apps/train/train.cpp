@@ -2,6 +2,7 @@
 #include "apps/train/train.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -158,10 +159,15 @@ TrainingState state_of(const StoppedRun& stopped, Network& network) {
 // and so that the next resume knows.
 constexpr const char* kEarlierEpochs = "earlier_epochs";
 
-// Throws ConfigError where the run is past the end that --epochs says. Returns what to warn of, or
-// "".
+// Throws FormatError where the run cannot be there, and ConfigError where it is past the end that
+// --epochs says. Returns what to warn of, or "".
 std::string change_epochs(const Checkpoint& latest, const Trainer& trainer,
                           const TrainingState& state, std::int64_t epochs, nlohmann::json& stored) {
+  if (state.epoch < 0 || state.step < 0 || state.step > trainer.steps_per_epoch()) {
+    throw FormatError(message(latest.path.string(), ": the state of the training is step ",
+                              state.step, " of ", trainer.steps_per_epoch(), " of epoch ",
+                              state.epoch, ", counted from 0; the file is damaged"));
+  }
   std::int64_t before = 0;
   reading_json(latest.path.string() + ": the options of the training",
                [&] { read_member(latest.training->at("options"), "epochs", before); });
@@ -204,23 +210,25 @@ void write_config(const RunFolder& folder, const MsdnetConfig& config,
 int run_training(const TrainOptions& options, const std::optional<StoppedRun>& stopped) {
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.recipe.precision.apply(*runtime);
-  require_storable("--data", options.data.folder());
-  require_storable("--split", options.data.split_path());
   std::optional<Checkpoint> start;
   if (!options.weights.empty()) start = read_weights(options.weights);
   const Checkpoint* weights = stopped ? &stopped->latest : start ? &*start : nullptr;
   DataOptions data_options = options.data;
+  require_storable("--data", data_options.folder());
+  require_storable("--split", data_options.split_path());
   const std::optional<ImageFit> fit =
       fit_of(options, weights, network_of(options, weights, data_options.classes_of_name()).config);
   data_options.set_fit(fit);
   const Dataset data = data_options.load(*runtime);
-  for (const std::string& name : data.class_names) require_storable("the name of a class", name);
   options.preprocessing.require_effect_on(data.name);
   const Split split = data_options.split(data);
   const ChosenNetwork chosen = network_of(options, weights, data.classes());
   const MsdnetConfig& config = chosen.config;
   require_fit(config, data);
   const DataDescription description = description_of(options, data, fit, stopped);
+  for (const std::string& name : description.class_names) {
+    require_storable("the name of a class", name);
+  }
 
   Network network(config, runtime->allocator(), options.recipe.precision.parameters());
   RecipeOptions recipe = options.recipe;
@@ -283,7 +291,7 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   if (!trainer.run(folder, state, stop)) {
     std::cerr << "msd-train: stopped; " << folder.latest().string()
               << " is saved, continue with --run-dir " << folder.path().string() << " --resume\n";
-    return 130;
+    return kStoppedExitCode;
   }
   return 0;
 }

@@ -61,6 +61,7 @@ class Trainer {
  public:
   Trainer(const TrainingRun& run, Progress& progress);
 
+  std::int64_t steps_per_epoch() const { return feed_.steps_per_epoch(); }
   /// What to warn of where the run goes on from `state` with other epochs than before: "" where all
   /// rates so far are those of a run begun with these epochs, which then ends with the same bits.
   std::string change_of_rates(const TrainingState& state, std::int64_t epochs_before) const;

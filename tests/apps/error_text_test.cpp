@@ -81,6 +81,9 @@ TEST_F(DamagedTraining, IsSaidWithTheFilesName) {
       {"/options/lr"_json_pointer, nullptr},
       {"/options"_json_pointer, 3},
       {"/data/holdout"_json_pointer, "all"},
+      {"/state/epoch"_json_pointer, -1},
+      {"/state/step"_json_pointer, 1000},
+      {"/data/holdout"_json_pointer, 1e300},
       {"/data/dataset"_json_pointer, 7},
       {"/options/exit_weights"_json_pointer, {1, 2}}};
   for (const auto& [place, value] : changes) {
