@@ -26,8 +26,8 @@ int main(int argc, char** argv) {
     }
     const std::string_view value = i + 1 < argc ? argv[++i] : "";
     const auto [end, error] = std::from_chars(value.begin(), value.end(), threads);
-    if (error != std::errc() || end != value.end() || threads < 1) {
-      std::cerr << "msd-bench: --threads needs a number from 1\n";
+    if (error != std::errc() || end != value.end() || threads < 1 || threads > 4096) {
+      std::cerr << "msd-bench: --threads needs a number from 1 to 4096\n";
       return 2;
     }
   }

@@ -39,4 +39,5 @@ Image decode_image_file(const std::string& path) {
     throw FormatError(path + ": " + error.what());
   }
 }
+
 }  // namespace msd

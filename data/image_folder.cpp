@@ -173,7 +173,7 @@ Image fit_file(const std::string& path, const Image& image, const ImageFit& fit)
   try {
     return fit_to(image, fit);
   } catch (const ShapeError& error) {
-    throw FormatError(message(path, ": ", error.what(), "; crop or remove the file"));
+    throw FormatError(path + ": " + error.what());
   }
 }
 
@@ -202,7 +202,7 @@ struct FileFaults {
     throw FormatError(
         message("folder: ", list.count(), " of ", looked_at < files ? "the first " : "", looked_at,
                 looked_at == 1 ? " file" : " files", " cannot be used: ", list.text(),
-                unusable > 0 ? "; repair or remove what cannot be read" : "",
+                unusable > 0 ? "; repair or remove what cannot be used" : "",
                 odd_sizes > 0 ? "; give --image-size N to bring all images to NxN" : ""));
   }
 };

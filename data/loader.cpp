@@ -43,8 +43,9 @@ void check(const ImageSet& set, const std::vector<std::int64_t>& indices,
   }
   if (count == 0) throw ConfigError("no images to load");
   if (options.drop_last && count < options.batch_size) {
-    throw ConfigError(message(count, " images do not fill one batch of ", options.batch_size,
-                              "; use a smaller batch"));
+    throw ConfigError(message("the ", count, " images do not fill one batch of --batch-size ",
+                              options.batch_size, ", and --drop-last leaves short ones out; use a ",
+                              "smaller --batch-size or leave --drop-last out"));
   }
   if (options.workers < 0 || options.workers > 256) {
     throw ConfigError(message("loader: ", options.workers, " workers; use 0 to 256 workers"));

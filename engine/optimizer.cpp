@@ -7,6 +7,14 @@ namespace msd {
 
 Sgd::Sgd(Runtime& runtime, ParameterSet& parameters, SgdOptions options)
     : runtime_(runtime), device_lr_(Tensor::zeros(runtime.allocator(), {1}, DType::f64)) {
+  if (!(options.momentum >= 0 && options.momentum < 1)) {
+    throw ConfigError(
+        message("--momentum is ", options.momentum, "; it must be at least 0 and below 1"));
+  }
+  if (!(std::isfinite(options.weight_decay) && options.weight_decay >= 0)) {
+    throw ConfigError(
+        message("--weight-decay is ", options.weight_decay, "; it must be at least 0"));
+  }
   args_.weight = parameters.values().data();
   args_.gradient = parameters.gradients().data();
   args_.velocity = parameters.velocities().data();

@@ -17,6 +17,7 @@ struct SgdOptions {
 class Sgd {
  public:
   /// Borrows both; the parameters are allocated already. The learning rate is 0 until it is set.
+  /// Throws ConfigError unless 0 <= momentum < 1 and the decay is finite and not negative.
   Sgd(Runtime& runtime, ParameterSet& parameters, SgdOptions options);
 
   /// Of the steps from here on. Throws ConfigError where it is not finite.

@@ -58,16 +58,17 @@ std::vector<double> parse_milestones(std::string_view text, std::int64_t epochs)
   std::vector<double> shares;
   while (!text.empty()) {
     const std::size_t comma = text.find(',');
-    std::string_view item = text.substr(0, comma);
-    text = comma == std::string_view::npos ? std::string_view{} : text.substr(comma + 1);
+    const std::string_view item = text.substr(0, comma);
+    const bool is_last = comma == std::string_view::npos;
+    text = is_last ? std::string_view{} : text.substr(comma + 1);
     const bool percent = item.ends_with('%');
     const std::string_view digits = percent ? item.substr(0, item.size() - 1) : item;
     double value = 0;
     const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value);
-    if (error != std::errc() || end != digits.end() || !(value >= 0)) {
-      throw ConfigError(message("--lr-milestones: ", item,
-                                " is neither a percentage nor an epoch; ",
-                                "use a list like 50%,75% or 150,225"));
+    if (error != std::errc() || end != digits.end() || !std::isfinite(value) || value < 0 ||
+        (text.empty() && !is_last)) {
+      throw ConfigError(message("milestones are percentages or epochs, not \"", printable(item),
+                                "\"; use a list like 50%,75% or 150,225"));
     }
     shares.push_back(percent ? value / 100.0 : value / static_cast<double>(epochs));
   }

@@ -28,7 +28,8 @@ cd "$(dirname "$0")/.." || exit 1
 debian_packages=(libcli11-dev nlohmann-json3-dev libstb-dev libxxhash-dev libgtest-dev
   libbenchmark-dev libbenchmark1debian libboost1.74-dev libboost-context1.74-dev
   libboost-context1.74.0 libzip-dev libzip4 libprotobuf-dev libprotobuf-lite32 libprotobuf32
-  libprotoc32 protobuf-compiler)
+  libprotoc32 protobuf-compiler libjpeg62-turbo-dev libjpeg62-turbo libpng-dev libpng16-16
+  libwebp-dev libwebp7 libwebpdemux2 zlib1g-dev)
 declare -A limits=([build]=540 [tests]=100 [sanitize]=110 [bench]=120 [compare]=110 [train]=55
   [report]=30)
 all_parts=(build tests sanitize bench compare train report)
@@ -72,6 +73,7 @@ libraries=""
 if [ -n "$packages" ]; then
   for deb in "$packages"/*.deb; do dpkg -x "$deb" build-gpu/packages || exit 1; done
   libraries=$PWD/build-gpu/packages/usr/lib/x86_64-linux-gnu
+  export CPATH=$PWD/build-gpu/packages/usr/include/x86_64-linux-gnu # jpeglib.h's jconfig.h
 fi
 if command -v python3 >/dev/null; then
   libraries+=:$(python3 -c "import glob, site, sysconfig

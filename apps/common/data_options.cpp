@@ -55,6 +55,7 @@ void DataOptions::add_to(CommandLine& line, bool for_training) {
   line.option("--holdout", holdout_,
               "Training images held out for thresholds and the best checkpoint; -1: a tenth; of "
               "an index.pth its last ones")
+      .at_least(-1)
       .show_default()
       .group(group);
   line.option("--holdout-mode", holdout_mode_, "Which: random ones or the last")

@@ -37,7 +37,8 @@ class DataOptions {
   Split split(const Dataset& data) const;
 
   bool dataset_given() const;
-  const std::string& dataset() const { return dataset_.name; }
+  /// Of the data set, as in data/catalog.h.
+  const std::string& name() const { return dataset_.name; }
   /// Classes of the data set that --dataset names, where its name alone tells them.
   std::optional<std::int64_t> classes_of_name() const;
   /// Takes over what a run stored, where the command line does not say otherwise.

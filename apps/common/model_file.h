@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,16 +14,30 @@
 
 namespace msd {
 
-/// The configuration that ModelOptions::resolve starts from: the checkpoint's; where the file does
-/// not say, the one its tensors' names and shapes and the options on the command line imply; none
-/// where these name a preset. Throws ConfigError where the tensors are no MSDNet's, or not of one
-/// with these options.
-std::optional<MsdnetConfig> base_config(const Checkpoint& checkpoint, const ModelOptions& options);
+/// read_checkpoint(), which see; what was decided in reading the file goes to stderr, a line each.
+Checkpoint read_weights(const std::filesystem::path& path, const std::string& entry = {});
+/// Says that of a checkpoint that was read.
+void print_notes(const Checkpoint& checkpoint);
+
+/// The network that ModelOptions::choose starts from: the checkpoint's; where the file does not
+/// say, the one its tensors' names and shapes and the options on the command line imply; none where
+/// these name a preset. Throws ConfigError where the tensors are no MSDNet's, or not of one with
+/// these options.
+std::optional<BaseNetwork> base_network(const Checkpoint& checkpoint, const ModelOptions& options);
+
+/// What the command line makes of it. dataset_classes: as in ModelOptions::choose.
+ChosenNetwork choose_network(const Checkpoint& checkpoint, const ModelOptions& options,
+                             std::optional<std::int64_t> dataset_classes);
 
 /// The checkpoint's network with its weights. Model options on the command line go over
-/// base_config(). dataset_classes: as in ModelOptions::resolve.
+/// base_network(). dataset_classes: as in ModelOptions::choose.
 Network load_network(Runtime& runtime, const Checkpoint& checkpoint, const ModelOptions& options,
                      std::optional<std::int64_t> dataset_classes, DType dtype = DType::f32);
+
+/// Where the command line says anything of the network, says on stderr what load_network() made of
+/// it.
+void tell_network(const Checkpoint& checkpoint, const ModelOptions& options,
+                  std::optional<std::int64_t> dataset_classes);
 
 /// What the network must know of its images.
 struct ChosenDescription {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/model_options.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "data/catalog.h"
@@ -57,12 +58,23 @@ Option ModelOptions::add(CommandLine& line, const ChoiceField<Enum>& field) {
       .one_of(std::move(choices));
 }
 
-void ModelOptions::add_to(CommandLine& line) {
-  const std::string group = "Model (defaults: those of the preset or checkpoint)";
-  std::string names;
-  for (const Preset& p : presets()) names += (names.empty() ? "" : ", ") + std::string(p.name);
+void ModelOptions::add_to(CommandLine& line, bool for_training) {
+  program_ = line.program();
+  const std::string group = "Model (defaults: those of the preset, checkpoint or data set)";
+  std::string help, usual;
+  for (const Preset& p : presets()) {
+    help += (help.empty() ? "Named network, of which the options below change parts: " : ", ") +
+            std::string(p.name);
+    if (p.usual_for.empty()) continue;
+    usual += (usual.empty() ? "" : ", ") + message(p.name, " for ", p.usual_for);
+  }
+  if (for_training) {
+    help += ". Without it the data set's: " + usual +
+            " (--input-kind imagenet or --image-size 224 and more); cifar10's where options change "
+            "that of synthetic";
+  }
   preset_option_ =
-      line.option("--preset", preset_, "Named network: " + names).show_default().group(group);
+      line.option("--preset", preset_, help).default_text("the data set's").group(group);
   for_each_config_field(
       [&](const auto& field) { options_[field.key] = add(line, field).group(group); });
 }
@@ -99,18 +111,50 @@ std::optional<std::int64_t> ModelOptions::image_size() const {
   return values_.image_size;
 }
 
-MsdnetConfig ModelOptions::resolve(const std::optional<MsdnetConfig>& base,
+bool ModelOptions::any_given() const {
+  return preset_given() || std::any_of(options_.begin(), options_.end(),
+                                       [](const auto& option) { return option.second.given(); });
+}
+
+const Preset& ModelOptions::usual(std::string_view dataset) const {
+  constexpr std::int64_t kImagenetPixels = 224;
+  const bool imagenet = given(config_key(&MsdnetConfig::input_kind))
+                            ? hints().get(&MsdnetConfig::input_kind) == InputKind::imagenet
+                            : image_size().value_or(0) >= kImagenetPixels;
+  if (imagenet) return *usual_preset("imagenet");
+  const DatasetRow* row = find_dataset(dataset);
+  const bool made_here = row != nullptr && !row->needs_folder();
+  const bool shaped = std::any_of(options_.begin(), options_.end(), [](const auto& option) {
+    return option.second.given() && option.first != config_key(&MsdnetConfig::classes);
+  });
+  const Preset* preset = made_here && shaped ? nullptr : usual_preset(dataset);
+  return preset == nullptr ? *usual_preset("cifar10") : *preset;
+}
+
+ChosenNetwork ModelOptions::choose(const std::optional<BaseNetwork>& base, std::string_view dataset,
                                    std::optional<std::int64_t> dataset_classes) const {
-  const bool from_preset = preset_given() || !base.has_value();
-  MsdnetConfig config = from_preset ? preset(preset_) : *base;
-  if (from_preset && dataset_classes.has_value()) config.classes = *dataset_classes;
-  hints().apply_to(config);
-  if (given(config_key(&MsdnetConfig::bottleneck_factors)) && !config.bottleneck) {
+  ChosenNetwork chosen;
+  if (preset_given()) {
+    chosen.config = preset(preset_);
+    chosen.origin = preset_;
+  } else if (base) {
+    chosen.config = base->config;
+    chosen.origin = base->origin;
+  } else {
+    const Preset& preset = usual(dataset);
+    chosen.config = preset.config;
+    chosen.origin = preset.name;
+  }
+  const MsdnetConfig before = chosen.config;
+  if ((preset_given() || !base) && dataset_classes) chosen.config.classes = *dataset_classes;
+  hints().apply_to(chosen.config);
+  if (given(config_key(&MsdnetConfig::bottleneck_factors)) && !chosen.config.bottleneck) {
     throw ConfigError(
         "--bottleneck-factors has no effect with --no-bottleneck; leave one of them out");
   }
-  config.check();
-  return config;
+  chosen.config.check();
+  chosen.changes = ConfigHints::differences(chosen.config, before);
+  return chosen;
 }
 
 }  // namespace msd

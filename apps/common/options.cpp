@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "apps/common/number_text.h"
 #include "kernels/check.h"
 
 namespace msd {
@@ -28,30 +29,64 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
+constexpr const char* kNotEmpty = "not empty";
+
+// Refuses numbers that are not `within`, which `allowed` says in words. What is no number is its
+// type's to refuse.
+template <typename Within>
+void limit(CLI::Option* option, const std::string& allowed, Within within) {
+  option->check(CLI::Validator(
+      [=](const std::string& text) -> std::string {
+        double value = 0;
+        if (!read_number(text, value).empty() || within(value)) return "";
+        return text + " is out of range; it must be " + allowed;
+      },
+      allowed, ""));
+}
+
 }  // namespace
 
 Option Option::range(std::int64_t least, std::int64_t most) const {
-  option_->check(CLI::Range(least, most));
+  const auto low = static_cast<double>(least), high = static_cast<double>(most);
+  limit(option_, message(least, " to ", most), [=](double v) { return v >= low && v <= high; });
   return *this;
 }
 
-Option Option::share() const {
-  option_->check(CLI::Range(0.0, 1.0));
+Option Option::at_least(std::int64_t least) const {
+  const auto low = static_cast<double>(least);
+  limit(option_, message("at least ", least), [=](double v) { return v >= low; });
   return *this;
 }
 
-Option Option::positive() const {
-  option_->check(CLI::PositiveNumber);
+Option Option::share() const { return range(0, 1); }
+
+Option Option::below_one() const {
+  limit(option_, "at least 0 and below 1", [](double v) { return v >= 0 && v < 1; });
   return *this;
 }
 
-Option Option::non_negative() const {
-  option_->check(CLI::NonNegativeNumber);
+Option Option::above_zero() const {
+  limit(option_, "above 0", [](double v) { return v > 0; });
+  return *this;
+}
+
+Option Option::may_be_empty() const {
+  option_->get_validator(kNotEmpty)->active(false);
   return *this;
 }
 
 Option Option::one_of(std::vector<std::string> choices) const {
-  option_->check(CLI::IsMember(std::move(choices)));
+  std::string set, words;
+  for (const std::string& choice : choices) {
+    set += (set.empty() ? "{" : ",") + choice;
+    words += (words.empty() ? "" : &choice == &choices.back() ? " or " : ", ") + choice;
+  }
+  option_->check(CLI::Validator(
+      [choices = std::move(choices), words](const std::string& text) -> std::string {
+        if (std::find(choices.begin(), choices.end(), text) != choices.end()) return "";
+        return message('"', printable(text), "\" is unknown; give ", words);
+      },
+      set + "}", ""));
   return *this;
 }
 
@@ -104,39 +139,76 @@ CommandLine::~CommandLine() = default;
 const std::string& CommandLine::program() const { return app_->get_name(); }
 
 template <typename T>
-Option CommandLine::add(const std::string& names, T& target, const std::string& text) {
-  return Option(app_->add_option(names, target, text));
+Option CommandLine::add_text(const std::string& names, T& target, const std::string& text) {
+  CLI::Option* option = app_->add_option(names, target, text);
+  option->check(CLI::Validator(
+      [](const std::string& value) -> std::string {
+        return value.empty() ? "its value is empty" : "";
+      },
+      "", kNotEmpty));
+  // Of an option; what is a positional argument and begins so comes after "--".
+  if (names.starts_with("-")) {
+    option->check([](const std::string& value) -> std::string {
+      if (!value.starts_with("--")) return "";
+      return message("a value is missing before ", printable(value));
+    });
+  }
+  return Option(option);
+}
+
+template <typename T>
+Option CommandLine::add_number(const std::string& names, T& target, const std::string& text,
+                               std::string (*read)(std::string_view, T&), const char* type) {
+  CLI::Option* option = app_->add_option(
+      names,
+      [&target, read](const CLI::results_t& values) { return read(values.back(), target).empty(); },
+      text, /*defaulted=*/false, [&target] { return message(target); });
+  option->type_name(type);
+  option->check([read](const std::string& value) {
+    T unused{};
+    return read(value, unused);
+  });
+  return Option(option);
 }
 
 Option CommandLine::option(const std::string& names, std::string& target, const std::string& text) {
-  return add(names, target, text);
+  return add_text(names, target, text);
 }
 
 Option CommandLine::option(const std::string& names, int& target, const std::string& text) {
-  return add(names, target, text);
+  return add_number<int>(names, target, text, read_number, "INT");
 }
 
 Option CommandLine::option(const std::string& names, std::int64_t& target,
                            const std::string& text) {
-  return add(names, target, text);
+  return add_number<std::int64_t>(names, target, text, read_number, "INT");
 }
 
 Option CommandLine::option(const std::string& names, std::uint64_t& target,
                            const std::string& text) {
-  return add(names, target, text);
+  return add_number<std::uint64_t>(names, target, text, read_number, "UINT");
 }
 
 Option CommandLine::option(const std::string& names, double& target, const std::string& text) {
-  return add(names, target, text);
+  return add_number<double>(names, target, text, read_number, "FLOAT");
+}
+
+Option CommandLine::quantity(const std::string& names, double& target, const std::string& text) {
+  return add_number<double>(names, target, text, read_quantity, "QUANTITY");
 }
 
 Option CommandLine::option(const std::string& names, std::vector<std::string>& target,
                            const std::string& text) {
-  return add(names, target, text);
+  return add_text(names, target, text);
 }
 
 Option CommandLine::flag(const std::string& names, bool& target, const std::string& text) {
-  return Option(app_->add_flag(names, target, text));
+  CLI::Option* option = app_->add_flag(names, target, text);
+  option->check([](const std::string& value) -> std::string {  // of --json=VALUE
+    const bool known = value == "true" || value == "false" || value == "1" || value == "0";
+    return known ? "" : message('"', printable(value), "\" is neither true nor false");
+  });
+  return Option(option);
 }
 
 Option CommandLine::find(const std::string& name) const { return Option(app_->get_option(name)); }
@@ -167,7 +239,8 @@ std::string CommandLine::nearest_option(const std::string& unknown) const {
   std::string best;
   std::size_t best_distance = 1 + wanted.size() / 3;
   const auto consider = [&](const std::string& name) {
-    const std::size_t distance = edit_distance(wanted, name);
+    const bool is_begun = wanted.size() > 3 && name.starts_with(wanted);
+    const std::size_t distance = is_begun ? 1 : edit_distance(wanted, name);
     if (distance < best_distance) {
       best = name;
       best_distance = distance;
@@ -193,26 +266,54 @@ void CommandLine::parse(const std::vector<std::string>& arguments) {
   }
 }
 
+int CommandLine::unknown_argument(const std::string& argument) const {
+  const std::string nearest = nearest_option(argument);
+  return usage_error(message(argument.starts_with("-") ? "unknown option " : "unexpected argument ",
+                             argument, nearest.empty() ? "" : "; did you mean ", nearest,
+                             nearest.empty() ? "" : "?"));
+}
+
+std::string CommandLine::first_unknown_option() const {
+  for (const std::string& argument : arguments_) {
+    if (argument == "--") break;
+    const std::string name = argument.substr(0, argument.find('='));
+    if (name == "--help") return "";
+    if (name.starts_with("--") && app_->get_option_no_throw(name) == nullptr) return argument;
+  }
+  return "";
+}
+
 int CommandLine::run(int argc, char** argv, const std::function<int()>& verb) {
   arguments_.assign(argv + std::min(argc, 1), argv + argc);
   app_->allow_extras();
   app_->get_formatter()->column_width(34);
+  // Whatever else is wrong may be so because an option's name is.
+  if (const std::string unknown = first_unknown_option(); !unknown.empty()) {
+    return unknown_argument(unknown);
+  }
+  const auto refuse = [this](const std::string& text) {
+    for (const std::string& extra : app_->remaining()) {
+      if (extra.starts_with("-") && extra != "--") return unknown_argument(extra);
+    }
+    return usage_error(text);
+  };
   try {
     app_->parse(argc, argv);
-    const std::vector<std::string> extras = app_->remaining();
-    if (!extras.empty()) {
-      const std::string nearest = nearest_option(extras[0]);
-      const bool is_option = extras[0].starts_with("-");
-      return usage_error(message(is_option ? "unknown option " : "unexpected argument ", extras[0],
-                                 nearest.empty() ? "" : "; did you mean ", nearest,
-                                 nearest.empty() ? "" : "?"));
+    for (const std::string& extra : app_->remaining()) {
+      if (extra != "--") return unknown_argument(extra);
     }
   } catch (const CLI::Success& help) {
     return app_->exit(help);
+  } catch (const CLI::ArgumentMismatch& error) {
+    const std::string text = error.what(), name = text.substr(0, text.find(':'));
+    const CLI::Option* option = app_->get_option_no_throw(name);
+    const std::size_t count = option == nullptr ? 0 : option->count();
+    return refuse(count > 1 ? message(name, " is given ", count, " times; give it once")
+                            : name + " needs a value");
   } catch (const CLI::ParseError& error) {
-    return usage_error(error.what());
+    return refuse(error.what());
   } catch (const UsageError& error) {
-    return usage_error(error.what());
+    return refuse(error.what());
   }
   try {
     return verb();

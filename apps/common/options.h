@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/error.h"
@@ -30,12 +31,18 @@ class Option {
   /// Of no command line: never given; nothing else may be called.
   Option() = default;
 
-  /// Whole numbers from `least` to `most`.
+  // Of a number; what it may be is in --help too.
   Option range(std::int64_t least, std::int64_t most) const;
-  /// Numbers from 0 to 1.
+  Option at_least(std::int64_t least) const;
+  /// From 0 to 1.
   Option share() const;
-  Option positive() const;
-  Option non_negative() const;
+  /// At least 0 and below 1.
+  Option below_one() const;
+  Option above_zero() const;
+
+  /// Of a text: "" is a value like others; elsewhere an empty text is refused, as it is mostly a
+  /// variable of a script that nobody set.
+  Option may_be_empty() const;
   Option one_of(std::vector<std::string> choices) const;
   /// `problem` says what is wrong with a value; "" where nothing is.
   Option check(std::function<std::string(const std::string&)> problem) const;
@@ -67,7 +74,8 @@ class Option {
 };
 
 /// What a program can be told: options that write to variables of the caller's, which must live
-/// until parsing is over. Names are as "--precision,--dtype"; without dashes, a positional
+/// until parsing is over. Numbers are read as apps/common/number_text.h says, so that none is NaN
+/// or infinite. Names are as "--precision,--dtype"; without dashes, a positional
 /// argument; "!--no-x" in a flag's is its opposite.
 class CommandLine {
  public:
@@ -83,6 +91,8 @@ class CommandLine {
   Option option(const std::string& names, std::int64_t& target, const std::string& text);
   Option option(const std::string& names, std::uint64_t& target, const std::string& text);
   Option option(const std::string& names, double& target, const std::string& text);
+  /// As "20M".
+  Option quantity(const std::string& names, double& target, const std::string& text);
   /// Takes any number of values.
   Option option(const std::string& names, std::vector<std::string>& target,
                 const std::string& text);
@@ -118,8 +128,15 @@ class CommandLine {
 
  private:
   template <typename T>
-  Option add(const std::string& names, T& target, const std::string& text);
+  Option add_text(const std::string& names, T& target, const std::string& text);
+  template <typename T>
+  Option add_number(const std::string& names, T& target, const std::string& text,
+                    std::string (*read)(std::string_view, T&), const char* type);
   int usage_error(const std::string& text) const;
+  /// Says that `argument` is none of this command line, and what it may have been meant for.
+  int unknown_argument(const std::string& argument) const;
+  /// The first argument that looks like an option and is none; "" where there is none.
+  std::string first_unknown_option() const;
   std::string nearest_option(const std::string& unknown) const;
 
   std::unique_ptr<CLI::App> app_;

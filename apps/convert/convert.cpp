@@ -37,7 +37,7 @@ Weights with_config(Checkpoint read, const ConvertOptions& options) {
     weights.deduced = true;
   } else {
     // What is claimed of the network must be what the tensors say.
-    checkpoint.config = options.model.resolve(checkpoint.config, std::nullopt);
+    checkpoint.config = choose_network(checkpoint, options.model, std::nullopt).config;
     require_state(checkpoint, *checkpoint.config);
   }
   if (options.preprocessing.given()) {
@@ -117,13 +117,13 @@ void convert_values(const PickleValue& root, const ConvertOptions& options) {
   switch (options.target()) {
     case ConvertTarget::describe:
       if (options.json) {
-        std::cout << values_json(root).dump() << '\n';
+        std::cout << values_text(root) << '\n';
       } else {
         print_values(std::cout, root);
       }
       return;
     case ConvertTarget::json:
-      write_file_atomically(options.output, values_json(root).dump() + "\n");
+      write_file_atomically(options.output, values_text(root) + "\n");
       return;
     case ConvertTarget::safetensors: {
       const std::map<std::string, Tensor> tensors = values_tensors(root);
@@ -137,25 +137,46 @@ void convert_values(const PickleValue& root, const ConvertOptions& options) {
   }
 }
 
-// The network in a file of PyTorch's or Torch7's; nothing where it holds other values, which are
-// converted.
+// Of weights that are another network's, which nobody shall take for an MSDNet's.
+constexpr const char* kAskForValues =
+    "holds no MSDNet (no tensor is called blocks.0.0.layers.0. and so on), but other tensors or "
+    "another model; --values shows or converts what it holds";
+
+// The network in a file of PyTorch's or Torch7's, or of tensors; nothing where it holds other
+// values, or these are asked for: they are converted.
 std::optional<StateDict> state_or_values(const FileBytes& file, WeightsFormat format,
                                          const ConvertOptions& options) {
-  if (format != WeightsFormat::torch7) {
-    const TorchFile torch(file.bytes());
-    if (has_torch_state(torch.root())) return torch_state(torch.root());
-    convert_values(torch.root(), options);
-    return std::nullopt;
+  if (format == WeightsFormat::torch7) {
+    const Torch7File torch(file.bytes());
+    const bool can_be_shown = options.target() == ConvertTarget::describe && !options.json;
+    const bool has_network = has_torch7_network(torch.root());
+    if (can_be_shown && (options.values || !has_network)) {
+      if (!options.values && has_torch7_module(torch.root())) throw FormatError(kAskForValues);
+      print_values(std::cout, torch.root());
+      return std::nullopt;
+    }
+    if (options.values) throw FormatError("is Torch7's, whose values are shown as text alone");
+    StateDict state;
+    state.tensors = torch7_state(torch.root());
+    return state;
   }
-  const Torch7File torch(file.bytes());
-  const bool can_be_shown = options.target() == ConvertTarget::describe && !options.json;
-  if (can_be_shown && !has_torch7_network(torch.root())) {
-    print_values(std::cout, torch.root());
-    return std::nullopt;
+  const TorchFile torch(file.bytes());
+  if (!options.values && has_torch_state(torch.root())) {
+    return torch_state(torch.root(), options.entry);
   }
-  StateDict state;
-  state.tensors = torch7_state(torch.root());
-  return state;
+  if (!options.values && holds_weights(torch.root())) throw FormatError(kAskForValues);
+  if (!options.entry.empty()) throw FormatError("holds no network, and so none for --entry");
+  convert_values(torch.root(), options);
+  return std::nullopt;
+}
+
+void convert_tensors(const std::map<std::string, Tensor>& tensors, const ConvertOptions& options) {
+  PickleArena arena(~std::size_t{0} / 2);
+  PickleValue::Dict dict;
+  for (const auto& [name, tensor] : tensors) {
+    dict.items.emplace_back(arena.add(std::string(name)), arena.add(Tensor(tensor)));
+  }
+  convert_values(*arena.add(std::move(dict)), options);
 }
 
 // The weights in the input; nothing where it held something else, which is converted then.
@@ -165,18 +186,21 @@ std::optional<Checkpoint> weights_or_other(const ConvertOptions& options) {
     return std::nullopt;
   }
   const FileBytes file(options.input);
-  const WeightsFormat format = weights_format(file.bytes());
-  if (format == WeightsFormat::safetensors) return read_checkpoint(options.input);
+  WeightsFormat format{};
   std::optional<StateDict> state;
   try {
-    state = state_or_values(file, format, options);
+    format = weights_format(file.bytes());
+    if (format != WeightsFormat::safetensors) state = state_or_values(file, format, options);
   } catch (const FormatError& error) {
     throw FormatError(options.input + ": " + error.what());
   } catch (const ConfigError& error) {
     throw ConfigError(options.input + ": " + error.what());
   }
-  if (!state) return std::nullopt;
-  return make_checkpoint(options.input, format, std::move(*state));
+  if (state) return make_checkpoint(options.input, format, std::move(*state));
+  if (format != WeightsFormat::safetensors) return std::nullopt;
+  if (!options.values) return read_checkpoint(options.input, options.entry);
+  convert_tensors(read_safetensors(options.input).tensors, options);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -188,6 +212,7 @@ void convert(const ConvertOptions& options) {
                       "; write another one");
   }
   if (auto checkpoint = weights_or_other(options)) {
+    print_notes(*checkpoint);
     convert_weights(std::move(*checkpoint), options);
   }
   if (!std::cout.flush()) throw IoError("cannot write to stdout; is the disk full?");

@@ -49,12 +49,22 @@ void ConvertOptions::add_to(CommandLine& line) {
   line.flag("--json", json, "Describe the input as JSON")
       .excludes(line.find("output"))
       .group("Files");
+  line.flag("--values", values,
+            "Take the input's values as they are, whatever network is in them or none; written to "
+            ".safetensors (tensors) or .json")
+      .group("Files");
+  line.option("--entry", entry,
+              "Of an input that holds several networks, the one under this name, such as "
+              "model_ema")
+      .default_text("the only one, or state_dict, model, ...")
+      .excludes(line.find("--values"))
+      .group("Weights");
   line.flag("--weights-only", weights_only, "Leave the optimiser's momentum out").group("Weights");
   line.flag("--module-prefix", module_prefix,
             "pth: names begin with \"module.\", as the PyTorch implementation loads them")
       .group("Weights");
   line.option("--exit", exit, "onnx: only this exit, from 1, and what it needs")
-      .positive()
+      .at_least(1)
       .default_text("all exits")
       .group("Weights");
   line.flag("--keep-batchnorm", keep_batchnorm,
@@ -69,6 +79,7 @@ void ConvertOptions::add_to(CommandLine& line) {
   line.option("--holdout", holdout,
               "Of index.pth: how many of its last images are held out; -1: 5000 of CIFAR, 50000 "
               "of ImageNet")
+      .at_least(-1)
       .show_default()
       .needs(line.find("--dataset"))
       .group("Data");

@@ -24,6 +24,8 @@ class ConvertOptions {
   bool given(const char* option) const;
 
   std::string input, output;
+  std::string entry;    // of several networks; empty: the one that counts
+  bool values = false;  // as they are, whatever network the file holds
   ModelOptions model;
   DataOptions data;
   PreprocessingOptions preprocessing;

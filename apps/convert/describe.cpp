@@ -81,7 +81,11 @@ nlohmann::ordered_json json_of(const Weights& weights) {
       {"preprocessing", preprocessing_json(checkpoint)},
       {"class_names",
        checkpoint.data ? nlohmann::json(checkpoint.data->class_names) : nlohmann::json()},
+      {"notes", checkpoint.state.notes},
       {"fingerprint", checkpoint.fingerprint}};
+  nlohmann::ordered_json beside = nlohmann::ordered_json::object();
+  for (const auto& [at, what] : checkpoint.state.beside) beside[printable(at)] = what;
+  json["beside"] = std::move(beside);
   nlohmann::ordered_json tensors = nlohmann::ordered_json::object();
   for (const auto& [tensor_name, tensor] : checkpoint.state.tensors) {
     tensors[tensor_name] = {{"dtype", name(tensor.dtype())}, {"shape", tensor.shape()}};
@@ -125,6 +129,11 @@ void describe_weights(std::ostream& out, const Weights& weights, bool json) {
         << preprocessing_text(usual_preprocessing(*checkpoint.config)) << '\n';
   }
   out << "fingerprint: " << checkpoint.fingerprint << '\n';
+  if (checkpoint.state.beside.empty()) return;
+  out << "also in the file, not needed here:\n";
+  for (const auto& [at, what] : checkpoint.state.beside) {
+    out << "  " << printable(at) << ": " << what << '\n';
+  }
 }
 
 }  // namespace msd

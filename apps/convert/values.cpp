@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <set>
 
 #include "kernels/check.h"
 
@@ -13,6 +14,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Dict = PickleValue::Dict;
 using List = PickleValue::List;
+using Object = PickleValue::Object;
 
 constexpr int kDeepest = 100;
 constexpr std::int64_t kMostValues = 4'000'000;
@@ -20,7 +22,20 @@ constexpr std::int64_t kMostValues = 4'000'000;
 std::string key_text(const PickleValue& key) {
   if (const auto* text = key.as<std::string>()) return *text;
   if (const auto* integer = key.as<std::int64_t>()) return std::to_string(*integer);
-  throw FormatError(message("has ", key.kind(), " as a key"));
+  if (const auto* real = key.as<double>()) return message(*real);
+  if (const auto* flag = key.as<bool>()) return *flag ? "True" : "False";
+  const auto* tuple = key.as<List>();
+  if (tuple == nullptr) return key.kind();
+  std::string text;
+  for (const PickleValue* item : tuple->items) {
+    const auto* part = item->as<std::string>();
+    const auto* number = item->as<std::int64_t>();
+    text += text.empty() ? "" : ", ";
+    text += part != nullptr     ? printable(*part)
+            : number != nullptr ? std::to_string(*number)
+                                : item->kind();
+  }
+  return "(" + printable(text) + ")";
 }
 
 bool is_integer(DType dtype) {
@@ -34,12 +49,15 @@ class Visit {
     if (depth > kDeepest) throw FormatError("is nested too deep, or within itself");
     add(1);
   }
+  /// Whether an object is met for the first time: they may hold each other.
+  bool first(const PickleValue& object) { return seen_.insert(&object).second; }
   void add(std::int64_t values) {
     if ((left_ -= values) < 0) throw FormatError("has too many values for JSON; use .safetensors");
   }
 
  private:
   std::int64_t left_ = kMostValues;
+  std::set<const PickleValue*> seen_;
 };
 
 Json elements(const Tensor& tensor, std::size_t axis, std::int64_t& at) {
@@ -54,6 +72,11 @@ Json elements(const Tensor& tensor, std::size_t axis, std::int64_t& at) {
     list.push_back(elements(tensor, axis + 1, at));
   }
   return list;
+}
+
+// Text of files need not be UTF-8.
+std::string text_of(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Json tensor_json(const Tensor& tensor, Visit& visit) {
@@ -75,11 +98,19 @@ Json to_json(const PickleValue& value, int depth, Visit& visit) {
     for (const PickleValue* item : list->items) json.push_back(to_json(*item, depth + 1, visit));
     return json;
   }
-  if (const auto* dict = value.as<Dict>()) {
+  const auto dict_json = [&](const Dict& dict) {
     Json json = Json::object();
-    for (const auto& [key, item] : dict->items) {
+    for (const auto& [key, item] : dict.items) {
       json[key_text(*key)] = to_json(*item, depth + 1, visit);
     }
+    return json;
+  };
+  if (const auto* dict = value.as<Dict>()) return dict_json(*dict);
+  if (const auto* object = value.as<Object>()) {
+    Json json = {{"object", value.kind()}};
+    if (!visit.first(value)) return json;
+    if (!object->items.items.empty()) json["items"] = dict_json(object->items);
+    if (object->state != nullptr) json["state"] = to_json(*object->state, depth + 1, visit);
     return json;
   }
   if (const auto* tensor = value.as<Tensor>()) return tensor_json(*tensor, visit);
@@ -88,7 +119,7 @@ Json to_json(const PickleValue& value, int depth, Visit& visit) {
   if (const auto* flag = value.as<bool>()) return *flag;
   if (const auto* text = value.as<std::string>()) return *text;
   if (value.as<PickleValue::None>() != nullptr) return nullptr;
-  throw FormatError(message("holds ", value.kind(), ", which is no value"));
+  return Json{{"object", value.kind()}};  // bytes, a class, a storage
 }
 
 void collect(const PickleValue& value, const std::string& path, int depth, Visit& visit,
@@ -106,6 +137,9 @@ void collect(const PickleValue& value, const std::string& path, int depth, Visit
     for (std::size_t i = 0; i < list->items.size(); ++i) below(*list->items[i], std::to_string(i));
   } else if (const auto* dict = value.as<Dict>()) {
     for (const auto& [key, item] : dict->items) below(*item, key_text(*key));
+  } else if (const auto* object = value.as<Object>(); object != nullptr && visit.first(value)) {
+    for (const auto& [key, item] : object->items.items) below(*item, key_text(*key));
+    if (object->state != nullptr) collect(*object->state, path, depth + 1, visit, tensors);
   }
 }
 
@@ -124,7 +158,7 @@ std::string about(const Tensor& tensor) {
 
 bool is_leaf(const PickleValue& value) {
   return value.as<List>() == nullptr && value.as<Dict>() == nullptr &&
-         value.as<Tensor>() == nullptr;
+         value.as<Tensor>() == nullptr && value.as<Object>() == nullptr;
 }
 
 void print(std::ostream& out, const PickleValue& value, const std::string& path, int depth,
@@ -146,12 +180,20 @@ void print(std::ostream& out, const PickleValue& value, const std::string& path,
     const bool flat = std::all_of(list->items.begin(), list->items.end(),
                                   [](const PickleValue* item) { return is_leaf(*item); });
     out << label << ": list of " << list->items.size();
-    if (flat) out << ": " << to_json(value, depth, visit).dump();
+    if (flat) out << ": " << text_of(to_json(value, depth, visit));
     out << '\n';
     if (flat) return;
     for (std::size_t i = 0; i < list->items.size(); ++i) below(*list->items[i], std::to_string(i));
+  } else if (const auto* object = value.as<Object>()) {
+    const bool first = visit.first(value);
+    out << label << ": " << value.kind() << (first ? "" : ", as above") << '\n';
+    if (!first) return;
+    for (const auto& [key, item] : object->items.items) below(*item, key_text(*key));
+    const auto* state = object->state == nullptr ? nullptr : object->state->as<Dict>();
+    if (state == nullptr) return;
+    for (const auto& [key, item] : state->items) below(*item, key_text(*key));
   } else {
-    out << label << ": " << to_json(value, depth, visit).dump() << '\n';
+    out << label << ": " << text_of(to_json(value, depth, visit)) << '\n';
   }
 }
 
@@ -179,9 +221,9 @@ void print(std::ostream& out, const Torch7Value& value, const std::string& path,
 
 }  // namespace
 
-Json values_json(const PickleValue& root) {
+std::string values_text(const PickleValue& root) {
   Visit visit;
-  return to_json(root, 0, visit);
+  return text_of(to_json(root, 0, visit));
 }
 
 void print_values(std::ostream& out, const PickleValue& root) {

@@ -3,7 +3,6 @@
 
 #include <iosfwd>
 #include <map>
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "engine/files/pickle.h"
@@ -12,9 +11,9 @@
 namespace msd {
 
 /// A tree of Python values as JSON: tensors as {"dtype", "shape", "values"} with nested lists,
-/// dictionaries with keys as text. Throws FormatError where it is no tree (a cycle) or has more
-/// than a few million numbers.
-nlohmann::ordered_json values_json(const PickleValue& root);
+/// dictionaries with keys as text, objects of other classes as {"object", "state"}, each once.
+/// Throws FormatError where it is no tree (a cycle) or has more than a few million numbers.
+std::string values_text(const PickleValue& root);
 
 /// What the tree holds, for people: a line an entry, numbers in full where there are few.
 void print_values(std::ostream& out, const PickleValue& root);
@@ -22,8 +21,8 @@ void print_values(std::ostream& out, const PickleValue& root);
 /// The same of a tree of Torch7's.
 void print_values(std::ostream& out, const Torch7Value& root);
 
-/// Its tensors by their paths ("optimizer.state.0.momentum_buffer"); one that is the root is called
-/// "value".
+/// Its tensors by their paths ("optimizer.state.0.momentum_buffer"), those in objects too; one that
+/// is the root is called "value".
 std::map<std::string, Tensor> values_tensors(const PickleValue& root);
 
 }  // namespace msd

@@ -10,7 +10,7 @@
 namespace msd {
 
 void eval(EvalOptions& options) {
-  const Checkpoint checkpoint = read_checkpoint(options.weights);
+  const Checkpoint checkpoint = read_weights(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.precision.apply(*runtime);
   const auto [description, note] =
@@ -20,6 +20,7 @@ void eval(EvalOptions& options) {
   const Network network = load_network(*runtime, checkpoint, options.model, data.classes(),
                                        options.precision.parameters());
   require_fit(network.config(), data);
+  tell_network(checkpoint, options.model, data.classes());
   const EvalRun run{*runtime, options, checkpoint, network, data, description};
   if (options.mode == "budget") {
     evaluate_budgets(run);

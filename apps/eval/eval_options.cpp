@@ -40,7 +40,7 @@ void EvalOptions::add_to(CommandLine& line) {
       .group(group);
   line.option("--time-images", time_images,
               "anytime: images timed, at batch 1 on one thread; the median counts; 0: none")
-      .non_negative()
+      .at_least(0)
       .show_default()
       .group(group);
 

@@ -3,7 +3,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "apps/common/quantity.h"
 #include "kernels/check.h"
 
 namespace msd {
@@ -16,7 +15,7 @@ BudgetPoint choose_point(const InferOptions& options, const Checkpoint& checkpoi
   const ThresholdsFile file = read_thresholds(options.thresholds);
   require_same_model(file, options.thresholds, checkpoint.fingerprint, config, checkpoint.path);
   return options.given("--p") ? point_for_p(file, options.p)
-                              : point_for_budget(file, parse_quantity(options.budget, "--budget"));
+                              : point_for_budget(file, options.budget);
 }
 
 }  // namespace
@@ -57,7 +56,7 @@ ordered_json exit_rule_json(const InferOptions& options, const ChosenRule& chose
     }
     ordered_json operator()(const Thresholds&) const {
       ordered_json json = {{"kind", "thresholds"}, {"file", options.thresholds}};
-      if (options.given("--budget")) json["budget"] = parse_quantity(options.budget, "--budget");
+      if (options.given("--budget")) json["budget"] = options.budget;
       json["p"] = point->p;
       json["expected_mul_adds"] = point->expected_mul_adds;
       return json;

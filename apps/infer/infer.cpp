@@ -54,7 +54,7 @@ std::unique_ptr<Samples> make_samples(const Inputs& inputs, const Checkpoint& ch
 }  // namespace
 
 void infer(InferOptions& options) {
-  const Checkpoint checkpoint = read_checkpoint(options.weights);
+  const Checkpoint checkpoint = read_weights(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.precision.apply(*runtime);
   const Inputs inputs = load_inputs(*runtime, checkpoint, options);
@@ -64,6 +64,7 @@ void infer(InferOptions& options) {
   const ChosenRule chosen = choose_exit_rule(options, checkpoint, network.config());
   const std::vector<std::int64_t> exits = exits_that_run(chosen.rule, network.config().blocks);
   if (!options.tensors.empty()) {
+    tell_network(checkpoint, options.model, classes);
     infer_tensors(*runtime, network, options, exits);
     return;
   }
@@ -71,6 +72,7 @@ void infer(InferOptions& options) {
   const std::unique_ptr<Samples> samples =
       make_samples(inputs, checkpoint, options, network.config());
   if (!inputs.note.empty()) std::cerr << "msd-infer: " << inputs.note << '\n';
+  tell_network(checkpoint, options.model, classes);
   const bool rows = options.verbose || samples->size() <= kMostRows;
   SamplePrinter printer(options.json ? SamplePrinter::Style::json
                         : rows       ? SamplePrinter::Style::table
@@ -112,6 +114,9 @@ void infer(InferOptions& options) {
     nlohmann::ordered_json json = summary.json(seconds, full);
     json["threads"] = settings.workers;
     json["rule"] = exit_rule_json(options, chosen);
+    if (options.model.any_given()) {
+      json["network"] = choose_network(checkpoint, options.model, classes).json();
+    }
     print_json_line({{"summary", json}});
   } else {
     std::cout << summary.text(seconds, full);

@@ -26,7 +26,8 @@ void exclude(CommandLine& line, const std::string& name, const Names& others) {
 void InferOptions::add_inputs(CommandLine& line) {
   line.option("images", inputs,
               "Image files, or folders to search at any depth (" + image_endings_text() +
-                  "); where one cannot be read, the others are classified and the exit code is 1")
+                  "; EXIF's orientation is ignored); where one cannot be read, the others are "
+                  "classified and the exit code is 1")
       .group("Input");
   data.add_to(line, /*for_training=*/false);
   for (const char* name : {"--dataset", "--data", "--split"}) {
@@ -37,7 +38,7 @@ void InferOptions::add_inputs(CommandLine& line) {
       .show_default()
       .group("Data");
   line.option("--limit", limit, "Only the first so many images")
-      .positive()
+      .at_least(1)
       .default_text("all")
       .group("Input");
   line.option("--tensors", tensors,
@@ -64,19 +65,19 @@ void InferOptions::add_rules(CommandLine& line) {
   line.option("--thresholds", thresholds,
               "Thresholds of msd-eval --mode budget; with --budget or --p")
       .group(group);
-  line.option("--budget", budget,
-              "Mean mul-adds a sample may cost, as 20M: picks from --thresholds")
+  line.quantity("--budget", budget,
+                "Mean mul-adds a sample may cost, as 20M: picks from --thresholds")
       .needs(line.find("--thresholds"))
       .group(group);
   line.option("--p", p, "Point of --thresholds by its p; 1: balanced")
       .needs(line.find("--thresholds"))
       .group(group);
   line.option("--exit", exit, "Only this exit, from 1, without the classifiers before it")
-      .positive()
+      .at_least(1)
       .group(group);
   line.option("--deadline-ms", deadline_ms,
               "Go on while the next exit is expected in time; the first always runs")
-      .positive()
+      .above_zero()
       .group(group);
   line.flag("--all-exits", all_exits, "Answer at every exit, not only at the last one")
       .group(group);

@@ -37,8 +37,8 @@ class InferOptions {
 
   // The exit rule: at most one of these is given.
   double threshold = 0.0;
-  std::string thresholds, budget;
-  double p = 0.0;
+  std::string thresholds;
+  double budget = 0.0, p = 0.0;
   std::int64_t exit = 0;  // from 1
   double deadline_ms = 0.0;
   bool all_exits = false;

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "apps/common/model_file.h"
-#include "apps/common/quantity.h"
 #include "apps/common/table.h"
 #include "models/network/cost.h"
 #include "models/network/floor.h"
@@ -19,9 +18,7 @@ namespace {
 class Floors {
  public:
   explicit Floors(const TrainOptions& options) {
-    if (options.bandwidth.empty()) return;
-    rates_ = {parse_quantity(options.bandwidth, "--bandwidth"),
-              parse_quantity(options.matrix_rate, "--matrix-rate")};
+    if (options.bandwidth > 0) rates_ = {options.bandwidth, options.matrix_rate};
   }
 
   nlohmann::json json(const Work& work) const {
@@ -41,12 +38,18 @@ class Floors {
 }  // namespace
 
 void print_costs(const TrainOptions& options) {
-  std::optional<MsdnetConfig> base;
+  std::optional<BaseNetwork> base;
   if (!options.weights.empty()) {
-    base = base_config(read_checkpoint(options.weights), options.model);
+    base = base_network(read_weights(options.weights), options.model);
   }
-  const MsdnetConfig config = options.model.resolve(base, options.data.classes_of_name());
-  const Architecture net = make_architecture(config);
+  const ChosenNetwork chosen =
+      options.model.choose(base, options.data.name(), options.data.classes_of_name());
+  if (!base && options.data.dataset_given() && !options.data.classes_of_name() &&
+      !options.model.hints().get(&MsdnetConfig::classes)) {
+    std::cerr << "msd-train: --dry-run does not read the folder: " << chosen.config.classes
+              << " classes are taken; say theirs with --classes\n";
+  }
+  const Architecture net = make_architecture(chosen.config);
   const std::vector<ExitCost> costs = exit_costs(net);
   const Floors floors(options);
   const DType dtype = options.recipe.precision.activations();
@@ -67,7 +70,8 @@ void print_costs(const TrainOptions& options) {
     for (const Work& stage : stages) of_stages.push_back(floors.json(stage));
     nlohmann::json of_step = floors.json(step);
     of_step["batch"] = options.recipe.batch_size;
-    std::cout << nlohmann::json{{"params", costs.back().params},
+    std::cout << nlohmann::json{{"network", chosen.json()},
+                                {"params", costs.back().params},
                                 {"exits", exits},
                                 {"precision", options.recipe.precision.name},
                                 {"training_step", of_step},
@@ -76,6 +80,7 @@ void print_costs(const TrainOptions& options) {
               << '\n';
     return;
   }
+  std::cout << chosen.line() << "\n\n";
   Table table({"exit", "ops", "mul-adds", "lazy", "direct", "params", "activations"});
   for (std::size_t i = 0; i < costs.size(); ++i) {
     const ExitCost& cost = costs[i];

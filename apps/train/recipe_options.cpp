@@ -1,14 +1,42 @@
 // SPDX-License-Identifier: MIT
 #include "apps/train/recipe_options.h"
 
-#include <charconv>
-#include <cmath>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "apps/common/number_text.h"
 #include "engine/files/json_text.h"
 #include "kernels/check.h"
 
 namespace msd {
+namespace {
+
+std::string exit_weights_problem(const std::string& text) {
+  std::vector<double> weights;
+  const std::string problem = read_numbers(text, weights);
+  if (!problem.empty()) return problem + "; give one for each exit, like 1,1,2";
+  const auto is = [&](auto condition) {
+    return std::any_of(weights.begin(), weights.end(), condition);
+  };
+  if (is([](double weight) { return weight < 0; })) {
+    return message(text, " holds a negative weight; give 0 or more for each exit");
+  }
+  if (!weights.empty() && !is([](double weight) { return weight > 0; })) {
+    return message(text, " leaves nothing to learn; give one exit at least a weight above 0");
+  }
+  return "";
+}
+
+std::string milestones_problem(const std::string& text) {
+  try {
+    parse_milestones(text, /*epochs=*/1);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+}  // namespace
 
 void RecipeOptions::add_to(CommandLine& line) {
   line_ = &line;
@@ -16,20 +44,24 @@ void RecipeOptions::add_to(CommandLine& line) {
   const auto option = [&](const char* name, auto& value, const char* text) {
     return line.option(name, value, text).show_default().group(group);
   };
-  option("--epochs", epochs, "Passes over the training images");
-  option("--batch-size", batch_size, "Images a step");
+  option("--epochs", epochs, "Passes over the training images").range(1, 1'000'000);
+  option("--batch-size", batch_size, "Images a step").range(1, 1'000'000);
   line.flag("--drop-last", drop_last, "Leave out an epoch's last batch where it is short")
       .group(group);
-  option("--lr", lr_, "Learning rate at the start");
-  option("--momentum", sgd_.momentum, "Of SGD");
+  option("--lr", lr_, "Learning rate at the start").above_zero();
+  option("--momentum", sgd_.momentum, "Of SGD").below_one();
   line.flag("--nesterov,!--no-nesterov", sgd_.nesterov, "Nesterov's momentum [default: on]")
       .group(group);
-  option("--weight-decay", sgd_.weight_decay, "On every parameter that has a gradient");
+  option("--weight-decay", sgd_.weight_decay, "On every parameter that has a gradient").at_least(0);
   option("--lr-schedule", schedule_, "How the rate falls").one_of({"multistep", "cosine"});
-  option("--lr-milestones", milestones_, "multistep: when, in per cent of all epochs or in epochs");
-  option("--lr-gamma", gamma_, "multistep: what the rate is multiplied by");
-  option("--warmup-epochs", warmup_epochs_, "Epochs over which the rate rises from 0");
-  option("--exit-weights", exit_weights_, "Weight of each exit's loss, as 1,1,2 (empty: all 1)");
+  option("--lr-milestones", milestones_, "multistep: when, in per cent of all epochs or in epochs")
+      .may_be_empty()
+      .check(milestones_problem);
+  option("--lr-gamma", gamma_, "multistep: what the rate is multiplied by").above_zero();
+  option("--warmup-epochs", warmup_epochs_, "Epochs over which the rate rises from 0").at_least(0);
+  option("--exit-weights", exit_weights_, "Weight of each exit's loss, as 1,1,2 (empty: all 1)")
+      .may_be_empty()
+      .check(exit_weights_problem);
   option("--init", init_, "How convolutions start").one_of({"he-fan-out", "he-fan-in"});
   option("--augment", augment_, "standard: 4-pixel border, random crop and mirror")
       .one_of({"standard", "none"});
@@ -65,19 +97,10 @@ ScheduleOptions RecipeOptions::schedule() const {
 }
 
 std::vector<double> RecipeOptions::exit_weights(std::int64_t exits) const {
+  const std::string problem = exit_weights_problem(exit_weights_);
+  if (!problem.empty()) throw ConfigError("--exit-weights: " + problem);
   std::vector<double> weights;
-  const char* at = exit_weights_.data();
-  const char* end = at + exit_weights_.size();
-  while (at != end) {
-    double value = 0;
-    const auto [next, error] = std::from_chars(at, end, value);
-    if (error != std::errc() || (next != end && *next != ',') || !std::isfinite(value) ||
-        value < 0) {
-      throw ConfigError("--exit-weights is " + exit_weights_ + "; give numbers >= 0 like 1,1,2");
-    }
-    weights.push_back(value);
-    at = next == end ? end : next + 1;
-  }
+  read_numbers(exit_weights_, weights);
   if (weights.empty()) weights.assign(static_cast<std::size_t>(exits), 1.0);
   if (static_cast<std::int64_t>(weights.size()) != exits) {
     throw ConfigError(message("--exit-weights has ", weights.size(), " values but the network has ",

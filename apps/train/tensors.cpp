@@ -11,7 +11,7 @@
 namespace msd {
 
 void train_on_tensors(const TrainOptions& options) {
-  const Checkpoint checkpoint = read_checkpoint(options.weights);
+  const Checkpoint checkpoint = read_weights(options.weights);
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.recipe.precision.apply(*runtime);
   Network network = load_network(*runtime, checkpoint, options.model, std::nullopt,
@@ -20,6 +20,11 @@ void train_on_tensors(const TrainOptions& options) {
   const Tensor& input = require_tensor(file, options.tensors, "input");
   const Tensor& labels = require_tensor(file, options.tensors, "labels");
   const std::int64_t n = count_planar_images(input, network.config().image_size, options.tensors);
+  if (n < smallest_batch(network.architecture())) {
+    throw FormatError(message(options.tensors, ": `input` holds ", n,
+                              " image, but the network ends ",
+                              "in maps of 1x1, of which batch norm needs 2 images"));
+  }
   if (labels.dtype() != DType::i64 || labels.elems() != n) {
     throw FormatError(message(options.tensors, ": `labels` is not I64 [", n, "]"));
   }
@@ -39,6 +44,7 @@ void train_on_tensors(const TrainOptions& options) {
   Sgd sgd(*runtime, network.parameters(), recipe.sgd());
   sgd.set_lr(recipe.schedule().lr);
   graph.set_batch(channels_last(input).view(), classes.data());
+  tell_network(checkpoint, options.model, std::nullopt);
   for (std::int64_t step = 0; step < options.steps; ++step) {
     graph.run();
     sgd.step();

@@ -9,13 +9,11 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/common/model_file.h"
-#include "apps/common/table.h"
 #include "apps/train/costs.h"
 #include "apps/train/disk_space.h"
 #include "apps/train/tensors.h"
 #include "apps/train/trainer.h"
 #include "engine/files/file.h"
-#include "models/network/cost.h"
 
 namespace msd {
 namespace {
@@ -33,10 +31,8 @@ extern "C" void request_stop(int signal) {
   std::signal(signal, SIG_DFL);  // a second one ends the program at once
 }
 
-void print_start(const TrainingRun& run, const RunFolder& folder, const MsdnetConfig& config) {
-  const ExitCost cost = exit_costs(run.network.architecture()).back();
-  std::cout << "network: " << config.blocks << " exits, " << cost.params << " parameters, "
-            << human_count(static_cast<double>(cost.mul_adds)) << " mul-adds an image\n"
+void print_start(const TrainingRun& run, const RunFolder& folder, const ChosenNetwork& network) {
+  std::cout << network.line() << '\n'
             << "data: " << run.data.name << ", " << run.split.train.size() << " training, "
             << run.split.holdout.size() << " hold-out and " << run.data.test.size()
             << " test images\n"
@@ -85,12 +81,12 @@ std::int64_t log_interval(const TrainOptions& options, const Runtime& runtime) {
   return runtime.device().type == DeviceType::cuda ? 50 : 1;
 }
 
-// The configuration the options say, over the checkpoint's that the weights come from.
-MsdnetConfig config_of(const TrainOptions& options, const Checkpoint* weights,
-                       std::optional<std::int64_t> classes) {
-  const std::optional<MsdnetConfig> base =
-      weights == nullptr ? std::nullopt : base_config(*weights, options.model);
-  return options.model.resolve(base, classes);
+// The network the options say, over the checkpoint's that the weights come from.
+ChosenNetwork network_of(const TrainOptions& options, const Checkpoint* weights,
+                         std::optional<std::int64_t> classes) {
+  const std::optional<BaseNetwork> base =
+      weights == nullptr ? std::nullopt : base_network(*weights, options.model);
+  return options.model.choose(base, options.data.name(), classes);
 }
 
 // How the pictures become the network's input; nothing where all must have its size: small images
@@ -170,16 +166,17 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   const std::unique_ptr<Runtime> runtime = options.runtime.make();
   options.recipe.precision.apply(*runtime);
   std::optional<Checkpoint> start;
-  if (!options.weights.empty()) start = read_checkpoint(options.weights);
+  if (!options.weights.empty()) start = read_weights(options.weights);
   const Checkpoint* weights = stopped ? &stopped->latest : start ? &*start : nullptr;
   DataOptions data_options = options.data;
   const std::optional<ImageFit> fit =
-      fit_of(options, weights, config_of(options, weights, data_options.classes_of_name()));
+      fit_of(options, weights, network_of(options, weights, data_options.classes_of_name()).config);
   data_options.set_fit(fit);
   const Dataset data = data_options.load(*runtime);
   options.preprocessing.require_effect_on(data.name);
   const Split split = data_options.split(data);
-  const MsdnetConfig config = config_of(options, weights, data.classes());
+  const ChosenNetwork chosen = network_of(options, weights, data.classes());
+  const MsdnetConfig& config = chosen.config;
   require_fit(config, data);
   const DataDescription description = description_of(options, data, fit, stopped);
 
@@ -221,7 +218,11 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   const RunFolder& folder = stopped ? stopped->folder : *made;
   save_split(folder.split().string(), data, split);
   write_config(folder, config, stored);
-  if (!options.json) print_start(run, folder, config);
+  if (options.json) {
+    std::cout << nlohmann::json{{"network", chosen.json()}}.dump() << std::endl;
+  } else {
+    print_start(run, folder, chosen);
+  }
   if (!little_space.empty()) progress.warn(little_space);
   if (start) {
     const std::string other = preparation_warning(*start, config, description);

@@ -8,10 +8,10 @@
 #include <optional>
 #include <string_view>
 
+#include "kernels/check.h"
+
 namespace msd {
 namespace {
-
-constexpr std::int64_t kMostSteps = std::int64_t{1} << 40;
 
 // Whether steps on --tensors obey an option; of the groups below only what is named.
 bool works_on_tensors(Option option) {
@@ -41,7 +41,7 @@ std::optional<std::int64_t> kept_epochs(const std::string& text) {
 void TrainOptions::add_to(CommandLine& line) {
   line_ = &line;
   line.last_one_wins();
-  model.add_to(line);
+  model.add_to(line, /*for_training=*/true);
   data.add_to(line, /*for_training=*/true);
   preprocessing.add_to(line, /*with_class_names=*/false);
   recipe.add_to(line);
@@ -64,14 +64,15 @@ void TrainOptions::add_run(CommandLine& line) {
       line.flag("--resume", resume, "Continue from the run folder's latest checkpoint").group(run);
   line.option("--save-every", save_every,
               "Save after this many steps too; 0: only after each epoch and when stopped")
-      .range(0, kMostSteps)
+      .at_least(0)
       .show_default()
       .group(run);
   line.option("--keep", keep,
               "Keep the checkpoints of the last N epochs too, or of all; 0: none beside latest, "
               "previous and best. Removes older ones only where N > 0")
       .check([](const std::string& text) {
-        return kept_epochs(text).has_value() ? "" : "--keep is " + text + "; give a number or all";
+        return kept_epochs(text) ? ""
+                                 : message('"', printable(text), "\" is neither a number nor all");
       })
       .show_default()
       .group(run);
@@ -83,7 +84,7 @@ void TrainOptions::add_run(CommandLine& line) {
   line.option("--log-interval", log_interval,
               "Steps between two looks at the loss, each of which waits for a GPU; 0: 1 on the "
               "CPU, 50 on a GPU")
-      .range(0, kMostSteps)
+      .at_least(0)
       .show_default()
       .group(run);
   line.flag("--overwrite", overwrite, "Start anew in a run folder that holds a run")
@@ -111,14 +112,14 @@ void TrainOptions::add_instead_of_run(CommandLine& line) {
           .excludes(line.find("--resume"))
           .group(other);
   const Option bandwidth_option =
-      line.option("--bandwidth", bandwidth,
-                  "Of a device, in bytes a second as 4.3T: --dry-run prints the least time that "
-                  "a training step and the stages of inference can take there")
+      line.quantity("--bandwidth", bandwidth,
+                    "Of a device, in bytes a second as 4.3T: --dry-run prints the least time that "
+                    "a training step and the stages of inference can take there")
           .needs(dry_run_option)
           .group(other);
   const Option rate_option =
-      line.option("--matrix-rate", matrix_rate,
-                  "Of the same device at --precision, in FLOP a second as 790T")
+      line.quantity("--matrix-rate", matrix_rate,
+                    "Of the same device at --precision, in FLOP a second as 790T")
           .needs(bandwidth_option)
           .group(other);
   bandwidth_option.needs(rate_option);
@@ -135,7 +136,7 @@ void TrainOptions::add_instead_of_run(CommandLine& line) {
           .group(other);
   tensors_option.needs(save_option);
   line.option("--steps", steps, "Steps to take on --tensors")
-      .range(0, kMostSteps)
+      .at_least(0)
       .needs(tensors_option)
       .show_default()
       .group(other);

@@ -28,6 +28,16 @@ LoaderOptions loader_options(const TrainingRun& run) {
   return options;
 }
 
+// Throws ConfigError where an epoch's last batch of `rest` images is too small to train on.
+void require_last_batch(const TrainingRun& run, std::int64_t images, std::int64_t rest) {
+  const std::int64_t least = smallest_batch(run.network.architecture());
+  if (rest >= least) return;
+  throw ConfigError(message("the ", images, " training images in batches of --batch-size ",
+                            run.options.batch_size, " leave ", rest, " for the last one, but the ",
+                            "network ends in maps of 1x1, of which batch norm needs ", least,
+                            " images; use another --batch-size or --holdout, or --drop-last"));
+}
+
 double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
@@ -73,8 +83,9 @@ Trainer::Trainer(const TrainingRun& run, Progress& progress)
                run.options.batch_size, run.options.precision.activations()) {
   // Made now, so that what does not fit fails before the first step.
   const auto images = static_cast<std::int64_t>(run.split.train.size());
-  if (images >= run.options.batch_size) step_of(run.options.batch_size);
   const std::int64_t rest = images % run.options.batch_size;
+  if (rest != 0 && !run.options.drop_last) require_last_batch(run, images, rest);
+  if (images >= run.options.batch_size) step_of(run.options.batch_size);
   if (rest != 0 && !run.options.drop_last) step_of(rest);
 }
 

@@ -31,7 +31,7 @@ Image decode_gif(EncodedImage file);
 /// P4, P5 and P6, of any greatest value up to 65535, which becomes 255. Plain ones are refused.
 Image decode_pnm(EncodedImage file);
 
-/// By stb_image; palettes that do not begin with colour 0 are refused.
+/// By stb_image. The colours that a palette lacks are black.
 Image decode_tga(EncodedImage file);
 /// TGA has no signature: true where every field of the header is one that some TGA has.
 bool looks_like_tga(EncodedImage file);

@@ -15,10 +15,9 @@ EncodedImage part_of(EncodedImage file, std::size_t at, std::size_t size) {
 }
 
 std::uint32_t little_endian(EncodedImage file, std::size_t at, std::size_t size) {
+  const EncodedImage part = part_of(file, at, size);
   std::uint32_t value = 0;
-  for (std::size_t i = size; i-- > 0;) {
-    value = value << 8 | std::to_integer<std::uint32_t>(part_of(file, at, size)[i]);
-  }
+  for (std::size_t i = size; i-- > 0;) value = value << 8 | std::to_integer<std::uint32_t>(part[i]);
   return value;
 }
 

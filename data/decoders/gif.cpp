@@ -59,8 +59,9 @@ std::vector<std::uint8_t> gif_colours(const std::vector<std::uint8_t>& codes, un
       continue;
     }
     const bool adds = last != clear && known < kCodes;
-    if (code > known || (code == known ? !adds : length[code] == 0))
+    if (code > known || (code == known ? !adds : length[code] == 0)) {
       refuse_image("a code that nothing stands for");
+    }
     if (adds) {
       before[known] = static_cast<std::uint16_t>(last);
       length[known] = static_cast<std::uint16_t>(length[last] + 1);

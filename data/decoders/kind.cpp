@@ -56,6 +56,7 @@ constexpr Signature kOthers[] = {
     {0, "#?RADIANCE"sv, "a Radiance HDR image"},
     {0, "DDS "sv, "a DDS texture"},
     {0, "qoif"sv, "a QOI image"},
+    {0, "\x89PNG"sv, "a PNG whose first bytes a transfer as text has changed"},
     {0, "\x8aMNG"sv, "an MNG animation"},
     {0, "\x8bJNG"sv, "a JNG image"},
     {0, "FORM"sv, "an IFF file"},

@@ -68,9 +68,8 @@ Image decode_pnm(EncodedImage file) {
       } else {
         value = big_endian(row, 2 * i, 2);
       }
-      const auto level =
-          static_cast<std::uint8_t>((std::min(value, greatest) * 255 + greatest / 2) / greatest);
-      to = std::fill_n(to, 3 / channels, level);
+      if (greatest != 255) value = (std::min(value, greatest) * 255 + greatest / 2) / greatest;
+      to = std::fill_n(to, 3 / channels, static_cast<std::uint8_t>(value));
     }
   }
   return image;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
+#include <array>
 #include <memory>
+#include <vector>
 
 #include "data/decoders/decoders.h"
 
@@ -73,6 +75,27 @@ struct TgaHeader {
   std::uint32_t palette, kind, first_colour, colours, colour_bits, w, h, bits, order;
 };
 
+/// The same with all 256 colours from 0 on, black where it has none: stb takes its first colour for
+/// those that a palette lacks, and bytes for colours where it does not begin with 0.
+std::vector<std::byte> with_whole_palette(EncodedImage file, const TgaHeader& header) {
+  constexpr std::size_t kColours = 256, kFirst = 3;
+  const std::size_t each = (header.colour_bits + 7) / 8, first = header.first_colour;
+  const std::size_t begin = kTgaHeader + little_endian(file, 0, 1), size = header.colours * each;
+  const EncodedImage known = part_of(file, begin, size);
+  const EncodedImage before = file.first(begin), behind = file.subspan(begin + size);
+  std::vector<std::byte> palette(kColours * each);
+  if (first < kColours) {
+    std::copy_n(known.begin(), std::min<std::size_t>(size, (kColours - first) * each),
+                palette.data() + first * each);
+  }
+  std::vector<std::byte> whole(before.begin(), before.end());
+  constexpr std::array kNumbers = {std::byte{0}, std::byte{0}, std::byte{0}, std::byte{1}};
+  std::copy(kNumbers.begin(), kNumbers.end(), whole.begin() + kFirst);
+  whole.insert(whole.end(), palette.begin(), palette.end());
+  whole.insert(whole.end(), behind.begin(), behind.end());
+  return whole;
+}
+
 }  // namespace
 
 bool looks_like_tga(EncodedImage file) {
@@ -93,10 +116,11 @@ bool looks_like_tga(EncodedImage file) {
 
 Image decode_tga(EncodedImage file) {
   const TgaHeader header(file);
-  if (header.first_colour != 0) refuse_image("a TGA whose palette does not begin with colour 0");
   // Two bytes for 128 pixels.
   Image image = blank_image(header.h, header.w, file, 64);
-  ByteSource source(file);
+  const std::vector<std::byte> rewritten =
+      header.palette == 1 ? with_whole_palette(file, header) : std::vector<std::byte>{};
+  ByteSource source(rewritten.empty() ? file : EncodedImage(rewritten));
   const stbi_io_callbacks callbacks = ByteSource::callbacks();
   int w = 0, h = 0, channels = 0;
   const std::unique_ptr<stbi_uc, decltype(&stbi_image_free)> decoded(

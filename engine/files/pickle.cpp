@@ -7,36 +7,33 @@
 #include <optional>
 #include <unordered_map>
 
+#include "engine/files/pickle_stack.h"
+
 namespace msd {
 namespace {
 
 using List = PickleValue::List;
 using Dict = PickleValue::Dict;
 
-// A vector that grows has its old items, and twice as many places, for a moment.
-constexpr std::size_t kGrowth = 3;
-constexpr std::size_t kPointer = sizeof(void*);
-
-// Opcodes that make other objects, or call what no file of weights has to.
+// Opcodes that refer to what is not in the pickle.
 std::string name_of(std::uint8_t op) {
   constexpr std::pair<int, const char*> kRefused[] = {
-      {'o', "OBJ"},        {'P', "PERSID"},      {0x82, "EXT1"},        {0x83, "EXT2"},
-      {0x84, "EXT4"},      {0x8f, "EMPTY_SET"},  {0x90, "ADDITEMS"},    {0x91, "FROZENSET"},
-      {0x92, "NEWOBJ_EX"}, {0x96, "BYTEARRAY8"}, {0x97, "NEXT_BUFFER"}, {0x98, "READONLY_BUFFER"}};
+      {'P', "PERSID"}, {0x82, "EXT1"},        {0x83, "EXT2"},
+      {0x84, "EXT4"},  {0x97, "NEXT_BUFFER"}, {0x98, "READONLY_BUFFER"}};
   for (const auto& [code, name] : kRefused) {
     if (code == op) return name;
   }
   return std::to_string(op);
 }
 
-class Machine {
+class Machine : private PickleStack {
  public:
   Machine(ByteReader& reader, PickleHost& host, PickleArena& arena)
-      : reader_(reader), host_(host), arena_(arena) {}
+      : PickleStack(arena), reader_(reader), host_(host) {}
 
   const PickleValue* run() {
     for (;;) {
-      at_ = reader_.at();
+      at(reader_.at());
       const auto op = reader_.value<std::uint8_t>();
       if (op == '.') return pop();
       if (!number(op) && !text(op) && !container(op) && !memo(op) && !object(op)) {
@@ -46,50 +43,7 @@ class Machine {
   }
 
  private:
-  template <typename... Parts>
-  [[noreturn]] void fail(const Parts&... parts) const {
-    throw FormatError(message("pickle, byte ", at_, ": ", parts...));
-  }
-
-  void push(PickleValue* value) {
-    if (stack_.size() == deepest_) grow(deepest_);
-    stack_.push_back(value);
-  }
-  // A deeper stack than ever before; pop_mark() copies a part of it.
-  void grow(std::size_t& most) {
-    arena_.charge((kGrowth + 1) * kPointer);
-    ++most;
-  }
-  template <typename T>
-  void push_new(T value) {
-    push(arena_.add(std::move(value)));
-  }
-  // For values that nothing changes: most of a file's numbers are few and small.
-  template <typename T>
-  void push_shared(PickleValue*& shared, T value) {
-    if (shared == nullptr) shared = arena_.add(std::move(value));
-    push(shared);
-  }
   void push_byte(std::uint8_t value) { push_shared(bytes_[value], std::int64_t{value}); }
-  PickleValue* pop() {
-    PickleValue* value = top();
-    stack_.pop_back();
-    return value;
-  }
-  PickleValue* top() const {
-    const std::size_t floor = marks_.empty() ? 0 : marks_.back();
-    if (stack_.size() <= floor) fail("the stack is empty");
-    return stack_.back();
-  }
-  /// What lies above the last mark, taken off with it.
-  std::vector<const PickleValue*> pop_mark() {
-    if (marks_.empty()) fail("no mark is set");
-    const auto from = stack_.begin() + static_cast<std::ptrdiff_t>(marks_.back());
-    std::vector<const PickleValue*> items(from, stack_.end());
-    stack_.erase(from, stack_.end());
-    marks_.pop_back();
-    return items;
-  }
 
   // Decimal text of protocol 0.
   std::optional<std::int64_t> parse(std::string_view text) const {
@@ -108,10 +62,11 @@ class Machine {
       push_new(std::string(text));
     }
   }
-  // Two's complement of up to 8 bytes. PyTorch's seeds may have more: those become hexadecimal
-  // text.
+  // Two's complement of up to 8 bytes. PyTorch's seeds may have more, and random generators' states
+  // many more: those become hexadecimal text.
   void long_bytes(std::span<const std::byte> bytes) {
-    if (bytes.size() > 16) fail("an integer of ", bytes.size(), " bytes");
+    constexpr std::size_t kMostBytes = 4096;
+    if (bytes.size() > kMostBytes) fail("an integer of ", bytes.size(), " bytes");
     if (bytes.size() > 8) {
       std::string text = "0x";
       for (std::size_t i = bytes.size(); i-- > 0;) {
@@ -196,9 +151,7 @@ class Machine {
     push_new(std::string(line));
   }
   void push_text(std::uint64_t size) { push_new(std::string(reader_.text(size))); }
-  void push_bytes(std::uint64_t size) {
-    push_new(PickleValue::Bytes{std::string(reader_.text(size))});
-  }
+  void push_bytes(std::uint64_t size) { push_new(PickleValue::Bytes{reader_.text(size)}); }
 
   bool text(std::uint8_t op) {
     switch (op) {
@@ -229,6 +182,7 @@ class Machine {
         push_bytes(reader_.value<std::uint8_t>());
         return true;
       case 0x8e:
+      case 0x96:  // a bytearray
         push_bytes(reader_.value<std::uint64_t>());
         return true;
       default:
@@ -236,10 +190,12 @@ class Machine {
     }
   }
 
-  List& list_below() {
+  void append(const std::vector<const PickleValue*>& items) {
+    if (top()->as<PickleValue::Object>() != nullptr) return;  // a list too; nobody asks for it
     auto* list = std::get_if<List>(&top()->value);
     if (list == nullptr || list->is_tuple) fail("items for ", top()->kind(), ", not a list");
-    return *list;
+    charge_items(items.size());
+    list->items.insert(list->items.end(), items.begin(), items.end());
   }
   void tuple_of(std::size_t count) {
     List tuple{std::vector<const PickleValue*>(count), true};
@@ -247,10 +203,11 @@ class Machine {
     push_new(std::move(tuple));
   }
   void set_items(const std::vector<const PickleValue*>& items) {
-    auto* dict = std::get_if<Dict>(&top()->value);
+    auto* object = std::get_if<PickleValue::Object>(&top()->value);
+    auto* dict = object == nullptr ? std::get_if<Dict>(&top()->value) : &object->items;
     if (dict == nullptr) fail("keys for ", top()->kind(), ", not a dictionary");
     if (items.size() % 2 != 0) fail("a key without its value");
-    arena_.charge(kGrowth * kPointer * items.size());
+    charge_items(items.size());
     for (std::size_t i = 0; i < items.size(); i += 2) {
       dict->items.emplace_back(items[i], items[i + 1]);
     }
@@ -259,8 +216,7 @@ class Machine {
   bool container(std::uint8_t op) {
     switch (op) {
       case '(':
-        if (marks_.size() == most_marks_) grow(most_marks_);
-        marks_.push_back(stack_.size());
+        push_mark();
         return true;
       case '0':
         pop();
@@ -272,24 +228,20 @@ class Machine {
         push(top());
         return true;
       case ']':
+      case 0x8f:  // a set
         push_new(List{});
         return true;
       case 'l':
+      case 0x91:  // a frozenset
         push_new(List{pop_mark(), false});
         return true;
-      case 'a': {
-        const PickleValue* item = pop();
-        arena_.charge(kGrowth * kPointer);
-        list_below().items.push_back(item);
+      case 'a':
+        append({pop()});
         return true;
-      }
-      case 'e': {
-        const std::vector<const PickleValue*> items = pop_mark();
-        arena_.charge(kGrowth * kPointer * items.size());
-        std::vector<const PickleValue*>& list = list_below().items;
-        list.insert(list.end(), items.begin(), items.end());
+      case 'e':
+      case 0x90:  // into a set
+        append(pop_mark());
         return true;
-      }
       case ')':
         push_shared(empty_tuple_, List{{}, true});
         return true;
@@ -327,7 +279,7 @@ class Machine {
   void put(std::int64_t index) {
     PickleValue* const value = top();
     const auto [slot, added] = memo_.insert_or_assign(index, value);
-    if (added) arena_.charge(8 * kPointer);
+    if (added) charge_items(3);  // a node of the map
   }
   void get(std::int64_t index) {
     const auto found = memo_.find(index);
@@ -375,15 +327,18 @@ class Machine {
     }
     push_new(PickleValue::Global{name});
   }
-  void call() {
-    const PickleValue* arguments = pop();
-    const PickleValue* called = pop();
-    const auto* global = called->as<PickleValue::Global>();
+  // Calling a class or function, and making an instance without calling its class.
+  void make(bool called, const PickleValue* arguments, const PickleValue* type) {
     const auto* list = arguments->as<List>();
-    if (global == nullptr || list == nullptr || !list->is_tuple) {
-      fail("calls ", called->kind(), " with ", arguments->kind());
+    if (type->as<PickleValue::Global>() == nullptr || list == nullptr || !list->is_tuple) {
+      fail("calls ", type->kind(), " with ", arguments->kind());
     }
-    push(host_.call(global->name, *list, arena_));
+    push(called ? host_.call(*type, *arguments, arena_)
+                : host_.instance(*type, *arguments, arena_));
+  }
+  std::string global_name() {
+    const std::string_view module = reader_.line(), name = reader_.line();
+    return message(module, '.', name);
   }
 
   bool object(std::uint8_t op) {
@@ -396,11 +351,9 @@ class Machine {
       case 0x95:  // a frame: its size is a hint for streams
         reader_.take(8);
         return true;
-      case 'c': {
-        const std::string_view module = reader_.line(), name = reader_.line();
-        push_global(std::string(module) + "." + std::string(name));
+      case 'c':
+        push_global(global_name());
         return true;
-      }
       case 0x93: {
         const auto* name = pop()->as<std::string>();
         const auto* module = pop()->as<std::string>();
@@ -408,20 +361,35 @@ class Machine {
         push_global(*module + "." + *name);
         return true;
       }
-      case 'i': {  // INST: an instance of a class of Python 2
-        const std::string_view module = reader_.line(), name = reader_.line();
-        push_global(std::string(module) + "." + std::string(name));
-        fail("makes an instance of an old class");
+      case 'i': {  // INST: a class of Python 2 is called with what follows the mark
+        const PickleValue* arguments = arena_.add(List{pop_mark(), true});
+        push_global(global_name());
+        make(true, arguments, pop());
+        return true;
+      }
+      case 'o': {  // OBJ: the same, the class being the first thing
+        List arguments{pop_mark(), true};
+        if (arguments.items.empty()) fail("makes an object of nothing");
+        const PickleValue* type = arguments.items.front();
+        arguments.items.erase(arguments.items.begin());
+        make(true, arena_.add(std::move(arguments)), type);
+        return true;
       }
       case 'R':
-      case 0x81:
-        call();
+      case 0x81: {
+        const PickleValue* arguments = pop();
+        make(op == 'R', arguments, pop());
         return true;
-      case 'b': {  // attributes; an OrderedDict of PyTorch has its _metadata there
+      }
+      case 0x92: {  // an instance with keywords, too
+        pop();
+        const PickleValue* arguments = pop();
+        make(false, arguments, pop());
+        return true;
+      }
+      case 'b': {
         const PickleValue* state = pop();
-        if (top()->as<Dict>() == nullptr || state->as<Dict>() == nullptr) {
-          fail("sets attributes of ", top()->kind());
-        }
+        host_.build(*top(), *state, arena_);
         return true;
       }
       case 'Q': {
@@ -436,11 +404,6 @@ class Machine {
 
   ByteReader& reader_;
   PickleHost& host_;
-  PickleArena& arena_;
-  std::size_t at_ = 0;  // of the opcode in hand
-  std::vector<PickleValue*> stack_;
-  std::vector<std::size_t> marks_;
-  std::size_t deepest_ = 0, most_marks_ = 0;
   PickleValue *none_ = nullptr, *empty_tuple_ = nullptr;
   std::array<PickleValue*, 2> booleans_{};
   std::array<PickleValue*, 256> bytes_{};
@@ -448,24 +411,6 @@ class Machine {
 };
 
 }  // namespace
-
-const PickleValue* PickleValue::find(std::string_view key) const {
-  const Dict* dict = as<Dict>();
-  if (dict == nullptr) return nullptr;
-  // The last one counts, as in Python.
-  for (auto item = dict->items.rbegin(); item != dict->items.rend(); ++item) {
-    const auto* text = item->first->as<std::string>();
-    if (text != nullptr && *text == key) return item->second;
-  }
-  return nullptr;
-}
-
-std::string_view PickleValue::kind() const {
-  constexpr std::string_view kKinds[] = {"None",    "a boolean", "an integer", "a number",
-                                         "text",    "bytes",     "a list",     "a dictionary",
-                                         "a class", "a storage", "a tensor"};
-  return kKinds[value.index()];
-}
 
 const PickleValue* read_pickle(ByteReader& reader, PickleHost& host, PickleArena& arena) {
   return Machine(reader, host, arena).run();

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "engine/files/hash.h"
 #include "engine/files/json_text.h"
@@ -16,12 +17,20 @@ namespace {
 constexpr std::int64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 
 struct TypeName {
-  DType dtype;
+  std::optional<DType> dtype;
   std::string_view text;
+  std::int64_t bits = 0;
 };
-constexpr TypeName kTypes[] = {{DType::f64, "F64"},   {DType::f32, "F32"}, {DType::f16, "F16"},
-                               {DType::bf16, "BF16"}, {DType::i64, "I64"}, {DType::i32, "I32"},
-                               {DType::u8, "U8"}};
+constexpr TypeName kTypes[] = {{DType::f64, "F64", 64}, {DType::f32, "F32", 32},
+                               {DType::f16, "F16", 16}, {DType::bf16, "BF16", 16},
+                               {DType::i64, "I64", 64}, {DType::i32, "I32", 32},
+                               {DType::u8, "U8", 8},    {{}, "BOOL", 8},
+                               {{}, "I8", 8},           {{}, "I16", 16},
+                               {{}, "U16", 16},         {{}, "U32", 32},
+                               {{}, "U64", 64},         {{}, "C64", 64},
+                               {{}, "F8_E5M2", 8},      {{}, "F8_E4M3", 8},
+                               {{}, "F8_E8M0", 8},      {{}, "F6_E2M3", 6},
+                               {{}, "F6_E3M2", 6},      {{}, "F4", 4}};
 
 std::string_view type_name(DType dtype) {
   for (const TypeName& type : kTypes) {
@@ -35,9 +44,9 @@ struct Entry {
   std::int64_t begin, end;
 };
 
-// `data` holds the tensors' bytes.
-Tensor read_tensor(const std::string& name, const nlohmann::json& info,
-                   const std::shared_ptr<Buffer>& data, Entry& entry) {
+// `data` holds the tensors' bytes. Nothing where no tensor here has the type.
+std::optional<Tensor> read_tensor(const std::string& name, const nlohmann::json& info,
+                                  const std::shared_ptr<Buffer>& data, Entry& entry) {
   const auto fail = [&](const auto&... parts) {
     throw FormatError(message("tensor ", printable(name), " ", parts...));
   };
@@ -45,7 +54,7 @@ Tensor read_tensor(const std::string& name, const nlohmann::json& info,
   const TypeName* known = std::find_if(std::begin(kTypes), std::end(kTypes),
                                        [&](const TypeName& t) { return t.text == type; });
   if (known == std::end(kTypes)) {
-    fail("has type ", printable(type), "; F64, F32, F16, BF16, I64, I32 and U8 are read");
+    fail("has type ", printable(type), ", which the format does not have");
   }
   std::vector<std::int64_t> shape, offsets;
   try {
@@ -58,30 +67,31 @@ Tensor read_tensor(const std::string& name, const nlohmann::json& info,
   if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] < offsets[0] || offsets[1] > size) {
     fail("lies outside the file's ", size, " bytes of data; is the file truncated?");
   }
-  std::int64_t bytes = size_bytes(known->dtype);
+  std::int64_t bits = known->bits;
   bool empty = false;
   for (const std::int64_t d : shape) {
-    if (d < 0 || (d > 0 && bytes > std::numeric_limits<std::int64_t>::max() / d)) {
+    if (d < 0 || (d > 0 && bits > std::numeric_limits<std::int64_t>::max() / d)) {
       fail("has an impossible shape");
     }
-    bytes *= std::max<std::int64_t>(1, d);
+    bits *= std::max<std::int64_t>(1, d);
     empty = empty || d == 0;
   }
-  if (empty) bytes = 0;
+  const std::int64_t bytes = empty ? 0 : bits / 8;
   if (bytes != offsets[1] - offsets[0]) {
     fail("has ", offsets[1] - offsets[0], " bytes, its shape needs ", bytes);
   }
   entry = {name, offsets[0], offsets[1]};
-  const std::int64_t width = size_bytes(known->dtype);
+  if (!known->dtype) return std::nullopt;
+  const std::int64_t width = size_bytes(*known->dtype);
   std::byte* const at = data->data() + offsets[0];
   if (!empty && reinterpret_cast<std::uintptr_t>(at) % static_cast<std::uintptr_t>(width) == 0) {
     const auto own = std::make_shared<Buffer>(data, at, bytes);
     std::vector<std::int64_t> strides(shape.size());
     std::int64_t stride = 1;
     for (std::size_t i = shape.size(); i-- > 0; stride *= shape[i]) strides[i] = stride;
-    return Tensor::over(own, 0, shape, std::move(strides), known->dtype);
+    return Tensor::over(own, 0, shape, std::move(strides), *known->dtype);
   }
-  Tensor copy = Tensor::empty(host_allocator(), shape, known->dtype);
+  Tensor copy = Tensor::empty(host_allocator(), shape, *known->dtype);
   if (bytes > 0) std::memcpy(copy.data(), at, static_cast<std::size_t>(bytes));
   return copy;
 }
@@ -153,7 +163,11 @@ Safetensors parse_safetensors(const std::shared_ptr<const FileBytes>& bytes) {
         continue;
       }
       entries.emplace_back();
-      out.tensors[name] = read_tensor(name, info, data, entries.back());
+      if (std::optional<Tensor> tensor = read_tensor(name, info, data, entries.back())) {
+        out.tensors[name] = std::move(*tensor);
+      } else {
+        out.passed_over[name] = info.at("dtype").get<std::string>();
+      }
     }
   } catch (const nlohmann::json::exception& error) {
     throw FormatError(message("has a damaged header: ", error.what()));

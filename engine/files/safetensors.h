@@ -17,6 +17,8 @@ namespace msd {
 /// header length, a JSON header, then the tensors' bytes).
 struct Safetensors {
   std::map<std::string, Tensor> tensors;  // contiguous, on the host
+  /// Tensors of types that nothing here has (I8, F8_E4M3, C64, ...): their type by name.
+  std::map<std::string, std::string> passed_over;
   std::map<std::string, std::string> metadata;
   std::string checksum;  // the entry of that name in the file's metadata, or empty
 };
@@ -26,9 +28,9 @@ struct Safetensors {
 inline constexpr std::string_view kChecksumKey = "checksum";
 
 /// Reads and checks a file: the checksum where it has one, sizes, offsets without gap or overlap,
-/// no name twice, known types (F64, F32, F16, BF16, I64, I32, U8). The tensors lie in the mapped
-/// file, or in copies where it does not align them. Throws IoError or FormatError naming the file
-/// and what is wrong with it.
+/// no name twice, types that the format has (F64, F32, F16, BF16, I64, I32 and U8 are read, others
+/// passed over). The tensors lie in the mapped file, or in copies where it does not align them.
+/// Throws IoError or FormatError naming the file and what is wrong with it.
 Safetensors read_safetensors(const std::filesystem::path& path);
 /// The same of a file that is in memory, without its name in the errors.
 Safetensors parse_safetensors(const std::shared_ptr<const FileBytes>& file);

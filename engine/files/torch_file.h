@@ -21,7 +21,8 @@ class TorchFile {
   enum class Format { zip, legacy };
 
   /// Reads the zip format (PyTorch >= 1.6; stored or deflated) or the one before. Throws
-  /// FormatError saying what is wrong; the caller names the file. Memory: the tensors' bytes once.
+  /// FormatError saying what is wrong; the caller names the file. The bytes must outlive it.
+  /// Memory: the tensors' bytes once.
   explicit TorchFile(std::span<const std::byte> bytes);
 
   Format format() const { return format_; }
@@ -29,6 +30,7 @@ class TorchFile {
 
  private:
   Format format_;
+  std::shared_ptr<Buffer> pickle_;  // that the values borrow from, where it is not in the file
   PickleArena arena_;
   const PickleValue* root_ = nullptr;
 };

@@ -59,10 +59,15 @@ struct Preset {
   std::string_view name;
   std::string_view description;
   MsdnetConfig config;
+  std::string_view usual_for = {};  // the data set whose network it is where nobody names one
 };
 
 /// The named configurations, in the order they are listed to people.
 const std::vector<Preset>& presets();
+
+/// The preset that is usual for a data set: "cifar10", "cifar100", "synthetic" or "imagenet"; null
+/// for others.
+const Preset* usual_preset(std::string_view dataset);
 
 /// The configuration of a preset; throws ConfigError listing the names where it is unknown.
 const MsdnetConfig& preset(std::string_view name);

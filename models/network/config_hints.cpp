@@ -37,6 +37,16 @@ ConfigHints::ConfigHints(const MsdnetConfig& config) : values_(config) {
   for_each_config_field([&](const auto& field) { given_.insert(field.key); });
 }
 
+ConfigHints ConfigHints::differences(const MsdnetConfig& config, const MsdnetConfig& base) {
+  ConfigHints hints;
+  for_each_config_field([&](const auto& field) {
+    if (config.*field.member != base.*field.member) {
+      hints.set(field.member, config.*field.member);
+    }
+  });
+  return hints;
+}
+
 void ConfigHints::apply_to(MsdnetConfig& config) const {
   for_each_config_field([&](const auto& field) {
     if (given_.contains(field.key)) config.*field.member = values_.*field.member;

@@ -17,6 +17,8 @@ class ConfigHints {
   ConfigHints() = default;
   /// All fields.
   explicit ConfigHints(const MsdnetConfig& config);
+  /// The fields in which `config` differs from `base`.
+  static ConfigHints differences(const MsdnetConfig& config, const MsdnetConfig& base);
 
   template <typename T>
   ConfigHints& set(T MsdnetConfig::*field, std::type_identity_t<T> value) {

@@ -46,14 +46,14 @@ MsdnetConfig imagenet(std::int64_t step) {
 const std::vector<Preset>& presets() {
   static const std::vector<Preset> all = {
       {"cifar10-tiny", "3 exits, 9 M mul-adds: trains on a CPU in minutes", tiny(10)},
-      {"cifar10-quick", "4 exits, 18 M mul-adds: the quickstart's network", quick()},
+      {"cifar10-quick", "4 exits, 18 M mul-adds: the quickstart's network", quick(), "synthetic"},
       {"cifar10-anytime10", "10 exits (paper, anytime prediction)",
-       cifar(10, 10, StepMode::even, 2, 4)},
+       cifar(10, 10, StepMode::even, 2, 4), "cifar10"},
       {"cifar10-batch5", "5 exits (paper, budgeted batch)", cifar(10, 5, StepMode::lin_grow, 1, 1)},
       {"cifar10-batch7", "7 exits (paper, budgeted batch)", cifar(10, 7, StepMode::lin_grow, 1, 1)},
       {"cifar10-batch8", "8 exits (paper, budgeted batch)", cifar(10, 8, StepMode::lin_grow, 1, 1)},
       {"cifar100-anytime7", "7 exits of the paper's CIFAR-100 anytime network",
-       cifar(100, 7, StepMode::even, 2, 4)},
+       cifar(100, 7, StepMode::even, 2, 4), "cifar100"},
       {"cifar100-anytime10", "10 exits (paper, anytime prediction)",
        cifar(100, 10, StepMode::even, 2, 4)},
       {"cifar100-batch5", "5 exits (paper, budgeted batch)",
@@ -62,11 +62,18 @@ const std::vector<Preset>& presets() {
        cifar(100, 7, StepMode::lin_grow, 1, 1)},
       {"cifar100-batch8", "8 exits (paper, budgeted batch)",
        cifar(100, 8, StepMode::lin_grow, 1, 1)},
-      {"imagenet-k4", "5 exits every 4 layers, 1.4 G mul-adds", imagenet(4)},
+      {"imagenet-k4", "5 exits every 4 layers, 1.4 G mul-adds", imagenet(4), "imagenet"},
       {"imagenet-k6", "5 exits every 6 layers", imagenet(6)},
       {"imagenet-k7", "5 exits every 7 layers, 3.2 G mul-adds", imagenet(7)},
   };
   return all;
+}
+
+const Preset* usual_preset(std::string_view dataset) {
+  for (const Preset& preset : presets()) {
+    if (!dataset.empty() && preset.usual_for == dataset) return &preset;
+  }
+  return nullptr;
 }
 
 const MsdnetConfig& preset(std::string_view wanted) {

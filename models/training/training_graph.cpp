@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "models/training/training_graph.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "engine/autograd/batchnorm.h"
@@ -18,6 +19,14 @@ std::int64_t losses_offset(std::int64_t batch) {
 
 }  // namespace
 
+std::int64_t smallest_batch(const Architecture& net) {
+  const auto makes_one_value = [&](const Operation& op) {
+    return std::holds_alternative<Convolution>(op.kind) &&
+           net.buffers[static_cast<std::size_t>(op.output.buffer)].size == 1;
+  };
+  return std::any_of(net.operations.begin(), net.operations.end(), makes_one_value) ? 2 : 1;
+}
+
 TrainingGraph::TrainingGraph(Runtime& runtime, Network& network, std::int64_t batch,
                              const std::vector<double>& exit_weights, DType activations)
     : runtime_(runtime),
@@ -29,6 +38,10 @@ TrainingGraph::TrainingGraph(Runtime& runtime, Network& network, std::int64_t ba
             " for parameters of ", name(network.dtype()));
   const Architecture& net = network.architecture();
   if (batch < 1) throw ConfigError(message("--batch-size is ", batch, "; it must be at least 1"));
+  if (batch < smallest_batch(net)) {
+    throw ConfigError(message("--batch-size ", batch, ": batch norm needs two values a channel ",
+                              "and the network ends in maps of 1x1; use at least 2"));
+  }
   if (static_cast<std::int64_t>(exit_weights.size()) != net.exits()) {
     throw ConfigError(message("--exit-weights has ", exit_weights.size(),
                               " values but the network ", net.exits(), " exits"));
@@ -98,10 +111,6 @@ void TrainingGraph::record_convolutions(const Operations& group) {
   for (const std::size_t i : group) {
     const Operation& op = net.operations[i];
     const std::int64_t size = net.buffers[static_cast<std::size_t>(op.output.buffer)].size;
-    if (batch_ * size * size < 2) {
-      throw ConfigError(message("--batch-size ", batch_, ": batch norm needs two values a channel ",
-                                "and the network ends in maps of 1x1; use at least 2"));
-    }
     raw.push_back(
         tape_.buffer(batch_, size, size, op.output.channels,
                      {.requires_gradient = true, .keep = false, .gradient_in_place = true}));

@@ -9,14 +9,16 @@
 
 namespace msd {
 
+/// The fewest images that batch norm can be trained with: 2 where a map is 1x1, else 1.
+std::int64_t smallest_batch(const Architecture& net);
+
 /// A network's forward and backward pass over one batch size, on a tape. Several graphs (a whole
 /// batch, a last short one) may share a network.
 class TrainingGraph {
  public:
   /// Borrows runtime and network. exit_weights: one a exit; the loss is their weighted sum of mean
-  /// cross-entropies. batch >= 1; batch norm needs two values a channel, so the deepest map times
-  /// the batch must have at least 2 (ConfigError otherwise). activations: the type of the network's
-  /// parameters, or bf16 for mixed precision on CUDA.
+  /// cross-entropies. batch: at least 1 and smallest_batch() (ConfigError otherwise). activations:
+  /// the type of the network's parameters, or bf16 for mixed precision on CUDA.
   TrainingGraph(Runtime& runtime, Network& network, std::int64_t batch,
                 const std::vector<double>& exit_weights, DType activations);
   TrainingGraph(Runtime& runtime, Network& network, std::int64_t batch,

@@ -4,12 +4,15 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "engine/files/byte_reader.h"
+#include "engine/files/file_kind.h"
 #include "engine/files/hash.h"
 #include "engine/files/json_text.h"
 #include "engine/files/torch7_file.h"
 #include "engine/files/torch_file.h"
 #include "kernels/check.h"
 #include "models/network/state_layout.h"
+#include "models/weights/network_place.h"
 #include "models/weights/torch7_state.h"
 #include "models/weights/torch_state.h"
 
@@ -31,13 +34,24 @@ std::string fingerprint_of(const std::map<std::string, Tensor>& tensors) {
   return hash.text();
 }
 
-StateDict read_state(const std::shared_ptr<const FileBytes>& file, WeightsFormat format) {
+// The header's size, less than the format's limit, and the brace of its JSON.
+bool looks_like_safetensors(std::span<const std::byte> bytes) {
+  constexpr std::size_t kSizeBytes = 8;
+  constexpr std::uint64_t kMostHeader = 100'000'000;
+  if (bytes.size() <= kSizeBytes || bytes[kSizeBytes] != std::byte{'{'}) return false;
+  return ByteReader(bytes).value<std::uint64_t>() <= kMostHeader;
+}
+
+StateDict read_state(const std::shared_ptr<const FileBytes>& file, WeightsFormat format,
+                     const std::string& entry) {
   if (format == WeightsFormat::torch7) {
     StateDict state;
     state.tensors = torch7_state(Torch7File(file->bytes()).root());
     return state;
   }
-  if (format != WeightsFormat::safetensors) return torch_state(TorchFile(file->bytes()).root());
+  if (format != WeightsFormat::safetensors) {
+    return torch_state(TorchFile(file->bytes()).root(), entry);
+  }
   Safetensors safetensors = parse_safetensors(file);
   StateDict state;
   state.tensors = std::move(safetensors.tensors);
@@ -46,7 +60,16 @@ StateDict read_state(const std::shared_ptr<const FileBytes>& file, WeightsFormat
     state.metadata = found->second;
     if (safetensors.checksum.empty()) throw FormatError("has lost its checksum: it is damaged");
   }
-  normalize(state);
+  std::vector<std::string> others;
+  for (const auto& [tensor_name, type] : safetensors.passed_over) {
+    if (const auto prefix = network_prefix(tensor_name);
+        prefix && is_network_name(std::string_view(tensor_name).substr(prefix->size()))) {
+      throw FormatError(message("tensor ", printable(tensor_name), " is of type ", type,
+                                "; F64, F32, F16, BF16, I64, I32 and U8 are read"));
+    }
+    others.push_back(tensor_name);
+  }
+  normalize(state, entry, std::move(others));
   return state;
 }
 
@@ -152,8 +175,14 @@ std::string_view name(WeightsFormat format) {
 
 WeightsFormat weights_format(std::span<const std::byte> bytes) {
   if (looks_like_torch7(bytes)) return WeightsFormat::torch7;
-  if (!looks_like_torch(bytes)) return WeightsFormat::safetensors;
-  return bytes[0] == std::byte{'P'} ? WeightsFormat::torch_zip : WeightsFormat::torch_legacy;
+  if (looks_like_torch(bytes)) {
+    return bytes[0] == std::byte{'P'} ? WeightsFormat::torch_zip : WeightsFormat::torch_legacy;
+  }
+  if (looks_like_safetensors(bytes)) return WeightsFormat::safetensors;
+  if (const std::string kind = foreign_kind(bytes); !kind.empty()) throw FormatError("is " + kind);
+  throw FormatError(
+      "is no file of weights that is known here (safetensors, PyTorch's, Torch7's), or is damaged "
+      "where it begins");
 }
 
 void Checkpoint::load_weights(Network& network) const {
@@ -182,12 +211,13 @@ Checkpoint make_checkpoint(const std::filesystem::path& path, WeightsFormat form
   return checkpoint;
 }
 
-Checkpoint read_checkpoint(const std::filesystem::path& path) {
+Checkpoint read_checkpoint(const std::filesystem::path& path, const std::string& entry) {
   const auto file = std::make_shared<const FileBytes>(path);
-  const WeightsFormat format = weights_format(file->bytes());
+  WeightsFormat format{};
   StateDict state;
   try {
-    state = read_state(file, format);
+    format = weights_format(file->bytes());
+    state = read_state(file, format, entry);
   } catch (const Error& error) {
     throw FormatError(message(path.string(), ": ", error.what()));
   }

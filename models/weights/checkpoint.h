@@ -23,7 +23,7 @@ namespace msd {
 enum class WeightsFormat : std::uint8_t { safetensors, torch_zip, torch_legacy, torch7 };
 std::string_view name(WeightsFormat format);
 
-/// Which of them the bytes look like; safetensors where like none of the others.
+/// Which of them the bytes look like. Throws FormatError saying what they are where like none.
 WeightsFormat weights_format(std::span<const std::byte> bytes);
 
 /// A weights file: this project's checkpoint (its JSON holds configuration, data description and
@@ -47,8 +47,9 @@ struct Checkpoint {
 };
 
 /// Reads a weights file of any kind: safetensors, PyTorch's (zip or legacy) or Torch7's, told apart
-/// by their bytes. Throws IoError or FormatError naming the file.
-Checkpoint read_checkpoint(const std::filesystem::path& path);
+/// by their bytes. `entry`: which of several networks in it, see choose_network(). Throws IoError
+/// or FormatError naming the file.
+Checkpoint read_checkpoint(const std::filesystem::path& path, const std::string& entry = {});
 /// The same of a state that was found in the file `path` already.
 Checkpoint make_checkpoint(const std::filesystem::path& path, WeightsFormat format,
                            StateDict state);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "kernels/check.h"
+#include "models/weights/network_place.h"
 
 namespace msd {
 namespace {
@@ -37,6 +38,25 @@ std::pair<int, std::int64_t> rank(std::string_view part) {
   return {1, std::find(std::begin(kWords), std::end(kWords), part) - std::begin(kWords)};
 }
 
+// Adds what files may lack.
+void complete(StateDict& state) {
+  std::vector<std::string> counters;
+  for (const auto& [name, tensor] : state.tensors) {
+    if (!name.ends_with(kVariance)) continue;
+    counters.push_back(name.substr(0, name.size() - kVariance.size()) + std::string(kCounter));
+  }
+  for (const std::string& name : counters) {
+    if (state.tensors.contains(name)) continue;
+    state.tensors[name] = Tensor::zeros(host_allocator(), {}, DType::i64);
+  }
+  const auto stem = state.tensors.find(std::string(kStem) + "weight");
+  const std::string bias = std::string(kStem) + "bias";
+  if (stem != state.tensors.end() && stem->second.dim() == 4 && !state.tensors.contains(bias)) {
+    state.tensors[bias] =
+        Tensor::zeros(host_allocator(), {stem->second.shape()[0]}, stem->second.dtype());
+  }
+}
+
 }  // namespace
 
 void to_json(nlohmann::json& json, const OptimizerSettings& s) {
@@ -55,38 +75,45 @@ void from_json(const nlohmann::json& json, OptimizerSettings& s) {
   json.at("nesterov").get_to(s.nesterov);
 }
 
-std::string_view without_module(std::string_view name) {
-  while (name.starts_with(kModule)) name.remove_prefix(kModule.size());
-  return name;
-}
-
-void normalize(StateDict& state) {
+void take_network(StateDict& state, const std::string& prefix,
+                  const std::set<std::string>& prefixes, std::vector<std::string> others) {
   std::map<std::string, Tensor> tensors;
+  const auto is_of = [](std::string_view name, std::string_view before) {
+    return name.starts_with(before) && is_network_name(name.substr(before.size()));
+  };
   for (auto& [name, tensor] : state.tensors) {
     const bool is_velocity = name.starts_with(kVelocityPrefix);
-    const std::string_view prefix = is_velocity ? kVelocityPrefix : "";
-    const std::string own =
-        message(prefix, without_module(std::string_view(name).substr(prefix.size())));
-    if (!tensors.emplace(own, std::move(tensor)).second) {
-      throw FormatError("holds " + printable(own) + " twice, with and without \"module.\"");
+    const std::string_view before = is_velocity ? kVelocityPrefix : std::string_view();
+    const std::string_view bare = std::string_view(name).substr(before.size());
+    if (is_of(bare, prefix)) {
+      tensors.emplace(message(before, bare.substr(prefix.size())), std::move(tensor));
+    } else if (std::none_of(prefixes.begin(), prefixes.end(),
+                            [&](const std::string& other) { return is_of(bare, other); })) {
+      others.push_back(name);
     }
   }
   state.tensors = std::move(tensors);
-  std::vector<std::string> counters;
+  if (!prefix.empty() && prefix != kModule) {
+    state.notes.push_back("its names begin with \"" + printable(prefix) + "\", which is taken off");
+  }
+  if (!others.empty()) {
+    state.notes.push_back(message("left out, as no MSDNet has them: ", names_text(others)));
+  }
+  complete(state);
+}
+
+void normalize(StateDict& state, const std::string& entry, std::vector<std::string> others) {
+  std::set<std::string> prefixes;
   for (const auto& [name, tensor] : state.tensors) {
-    if (!name.ends_with(kVariance)) continue;
-    counters.push_back(name.substr(0, name.size() - kVariance.size()) + std::string(kCounter));
+    if (auto prefix = network_prefix(name); prefix && !name.starts_with(kVelocityPrefix)) {
+      prefixes.insert(std::move(*prefix));
+    }
   }
-  for (const std::string& name : counters) {
-    if (state.tensors.contains(name)) continue;
-    state.tensors[name] = Tensor::zeros(host_allocator(), {}, DType::i64);
-  }
-  const auto stem = state.tensors.find(std::string(kStem) + "weight");
-  const std::string bias = std::string(kStem) + "bias";
-  if (stem != state.tensors.end() && stem->second.dim() == 4 && !state.tensors.contains(bias)) {
-    state.tensors[bias] =
-        Tensor::zeros(host_allocator(), {stem->second.shape()[0]}, stem->second.dtype());
-  }
+  if (prefixes.empty()) return complete(state);
+  std::vector<NetworkPlace> places;
+  for (const std::string& prefix : prefixes) places.push_back({"", prefix});
+  const std::string prefix = choose_network(places, entry, state.notes).prefix;
+  take_network(state, prefix, prefixes, std::move(others));
 }
 
 bool torch_order(const std::string& a, const std::string& b) {

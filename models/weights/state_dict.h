@@ -4,8 +4,10 @@
 #include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/tensor.h"
@@ -36,15 +38,24 @@ struct StateDict {
   std::string optimizer_problem;
   /// This project's JSON about the network: metadata_json() in models/weights/checkpoint.h.
   std::optional<std::string> metadata;
+  /// What was decided in reading the file that its user has to know, a line each: which of several
+  /// networks was taken, the prefix taken off its names, tensors left out.
+  std::vector<std::string> notes;
+  /// What else the file holds and nobody here needs: where, and what it is.
+  std::vector<std::pair<std::string, std::string>> beside;
 };
 
-/// The name without DataParallel's "module." before it.
-std::string_view without_module(std::string_view name);
+/// Keeps the tensors under `prefix`, without it, that some MSDNet has; the others are left out, and
+/// `notes` tells of them and of `others`, names of what is no tensor here, but not of the networks
+/// under `prefixes`. Adds what files may lack: counters of batches (PyTorch before 0.4.1), as 0,
+/// and the bias of the ImageNet stem's convolution, as 0.
+void take_network(StateDict& state, const std::string& prefix,
+                  const std::set<std::string>& prefixes, std::vector<std::string> others);
 
-/// Takes DataParallel's "module." off the names and adds what files may lack: counters of batches
-/// (PyTorch before 0.4.1), as 0, and the bias of the ImageNet stem's convolution, as 0. Throws
-/// FormatError where two names become one.
-void normalize(StateDict& state);
+/// The same of the network that choose_network() (models/weights/network_place.h) finds among the
+/// tensors' names. Where they show none, they stay as they are.
+void normalize(StateDict& state, const std::string& entry = {},
+               std::vector<std::string> others = {});
 
 /// Whether PyTorch's state dictionaries have name `a` before `b`: blocks before classifiers,
 /// modules by number, down before normal, weight before bias before the statistics.

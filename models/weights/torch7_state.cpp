@@ -172,6 +172,22 @@ class Walk {
 
 bool has_torch7_network(const Torch7Value& root) { return !find_networks(root).empty(); }
 
+bool has_torch7_module(const Torch7Value& root) {
+  std::set<const Torch7Value*> seen;
+  std::vector<const Torch7Value*> left = {&root};
+  while (!left.empty()) {
+    const Torch7Value& value = *left.back();
+    left.pop_back();
+    if (!seen.insert(&value).second) continue;
+    const std::string_view kind = value.class_name();
+    if (kind.starts_with("nn.") || kind.starts_with("cudnn.")) return true;
+    const auto* table = value.as<Torch7Value::Table>();
+    if (table == nullptr) continue;
+    for (const auto& [key, item] : table->items) left.push_back(item);
+  }
+  return false;
+}
+
 std::map<std::string, Tensor> torch7_state(const Torch7Value& root) {
   Walk walk;
   StateDict state;

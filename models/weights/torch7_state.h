@@ -19,4 +19,7 @@ std::map<std::string, Tensor> torch7_state(const Torch7Value& root);
 /// Whether torch7_state() would find a network, one or more.
 bool has_torch7_network(const Torch7Value& root);
 
+/// Whether there is a module of any network.
+bool has_torch7_module(const Torch7Value& root);
+
 }  // namespace msd

@@ -3,9 +3,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "kernels/check.h"
+#include "models/weights/network_place.h"
+#include "models/weights/torch_networks.h"
 
 namespace msd {
 namespace {
@@ -13,66 +14,13 @@ namespace {
 using Dict = PickleValue::Dict;
 using List = PickleValue::List;
 
-bool is_state(const PickleValue& value) {
-  const auto* dict = value.as<Dict>();
-  if (dict == nullptr) return false;
-  return std::any_of(dict->items.begin(), dict->items.end(), [](const auto& item) {
-    const auto* name = item.first->template as<std::string>();
-    return name != nullptr && without_module(*name).starts_with("blocks.0.0.layers.0.") &&
-           item.second->template as<Tensor>() != nullptr;
-  });
-}
-
-// Every state dictionary below `value`, with its path; each object is looked at once.
-struct Found {
-  std::string path;
-  const PickleValue* state = nullptr;
-};
-void find_states(const PickleValue& value, const std::string& path, int depth,
-                 std::set<const PickleValue*>& seen, std::vector<Found>& found) {
-  constexpr int kDeepest = 8;
-  if (depth > kDeepest || !seen.insert(&value).second) return;
-  if (is_state(value)) {
-    found.push_back({path, &value});
-    return;
-  }
-  const auto* dict = value.as<Dict>();
-  if (dict == nullptr) return;
-  for (const auto& [key, item] : dict->items) {
-    const auto* name = key->as<std::string>();
-    if (name == nullptr) continue;
-    find_states(*item, path.empty() ? *name : path + "." + *name, depth + 1, seen, found);
-  }
-}
-
-std::vector<Found> find_states(const PickleValue& root) {
-  std::set<const PickleValue*> seen;
-  std::vector<Found> found;
-  find_states(root, "", 0, seen, found);
-  return found;
-}
-
-const PickleValue& find_state(const PickleValue& root) {
-  if (is_state(root)) return root;
-  for (const char* name : {"state_dict", "model_state_dict", "model"}) {
-    const PickleValue* entry = root.find(name);
-    if (entry != nullptr && is_state(*entry)) return *entry;
-  }
-  const std::vector<Found> found = find_states(root);
-  if (found.size() == 1) return *found[0].state;
-  if (found.empty()) {
-    throw FormatError(message("holds ", root.kind(),
-                              " without the state dictionary of an MSDNet in it: no tensor is "
-                              "called blocks.0.0.layers.0. and so on"));
-  }
-  throw FormatError("holds more than one state dictionary, " + printable(found[0].path) + " and " +
-                    printable(found[1].path) + "; save the one that counts as \"state_dict\"");
-}
-
 double number_of(const PickleValue* value, double without) {
   if (value == nullptr) return without;
   if (const auto* real = value->as<double>()) return *real;
   if (const auto* integer = value->as<std::int64_t>()) return static_cast<double>(*integer);
+  if (const auto* tensor = value->as<Tensor>(); tensor != nullptr && tensor->elems() == 1) {
+    return load_element(tensor->data(), tensor->dtype(), 0);
+  }
   throw FormatError(message("a setting is ", value->kind()));
 }
 
@@ -143,28 +91,47 @@ void read_optimizer(const PickleValue& optimizer, const std::vector<std::string>
 
 }  // namespace
 
-bool has_torch_state(const PickleValue& root) { return !find_states(root).empty(); }
+bool has_torch_state(const PickleValue& root) { return !find_torch_networks(root).empty(); }
 
-StateDict torch_state(const PickleValue& root) {
-  StateDict state;
-  std::vector<std::string> parameters;
-  for (const auto& [key, value] : find_state(root).as<Dict>()->items) {
-    const auto* name = key->as<std::string>();
-    const auto* tensor = value->as<Tensor>();
-    if (name == nullptr || tensor == nullptr) {
-      throw FormatError(message("the state dictionary holds ", value->kind(), " under ",
-                                name == nullptr ? key->kind() : printable(*name),
-                                ", not a tensor under a name"));
-    }
-    state.tensors[*name] = tensor->contiguous();
-    if (!is_buffer(*name)) parameters.emplace_back(without_module(*name));
+StateDict torch_state(const PickleValue& root, const std::string& entry) {
+  const std::vector<TorchNetwork> found = find_torch_networks(root);
+  if (found.empty()) {
+    throw FormatError(message("holds ", root.kind(),
+                              " without the state dictionary of an MSDNet in it: no tensor is "
+                              "called blocks.0.0.layers.0. and so on"));
   }
-  normalize(state);
+  std::vector<NetworkPlace> places;
+  for (const TorchNetwork& network : found) places.push_back(network.place);
+  StateDict state;
+  const NetworkPlace& place = choose_network(places, entry, state.notes);
+  const auto at = static_cast<std::size_t>(&place - places.data());
+  std::vector<std::string> parameters, others;
+  for (const auto& [name, value] : *found[at].entries) {
+    const auto* tensor = value->as<Tensor>();
+    const bool prefixed = name.starts_with(place.prefix);
+    const std::string own = prefixed ? name.substr(place.prefix.size()) : std::string();
+    const bool needed = prefixed && is_network_name(own);
+    if (tensor != nullptr) {
+      state.tensors[name] = tensor->contiguous();
+      if (needed && !is_buffer(own)) parameters.push_back(own);
+    } else if (needed) {
+      throw FormatError(message("the state dictionary holds ", value->kind(), " under ",
+                                printable(name), ", not a tensor of a type that is read"));
+    } else {
+      others.push_back(name);
+    }
+  }
+  std::set<std::string> prefixes;  // of all networks in this dictionary
+  for (const TorchNetwork& network : found) {
+    if (network.place.path == place.path) prefixes.insert(network.place.prefix);
+  }
+  take_network(state, place.prefix, prefixes, std::move(others));
   if (const PickleValue* text = root.find(kMetadataKey); text && text->as<std::string>()) {
     state.metadata = *text->as<std::string>();
   }
+  const PickleValue* optimizer = nullptr;
   for (const char* name : {"optimizer", "optimizer_state_dict"}) {
-    const PickleValue* optimizer = root.find(name);
+    optimizer = root.find(name);
     if (optimizer == nullptr) continue;
     try {
       read_optimizer(*optimizer, parameters, state);
@@ -173,6 +140,7 @@ StateDict torch_state(const PickleValue& root) {
     }
     break;
   }
+  state.beside = values_beside(root, place.path, optimizer);
   return state;
 }
 

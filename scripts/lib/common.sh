@@ -4,8 +4,8 @@
 
 # What the build needs. "package:command": the command on PATH is as good as the package.
 build_packages=(g++:g++ cmake:cmake ninja-build:ninja libcli11-dev nlohmann-json3-dev libstb-dev
-  libjpeg-dev libpng-dev
-  libwebp-dev libxxhash-dev libzip-dev libprotobuf-dev protobuf-compiler:protoc)
+  libjpeg-dev libpng-dev libwebp-dev libxxhash-dev libzip-dev libprotobuf-dev
+  protobuf-compiler:protoc)
 # What the tests need on top of that.
 test_packages=(libgtest-dev libbenchmark-dev libboost-context-dev)
 

@@ -44,6 +44,16 @@ class Convert : public ProgramTest {
     write_safetensors(to, tensors);
     return to;
   }
+  // Its state dictionary, with a counter among the tensors that no MSDNet has.
+  static TorchObject network_of(const std::string& weights, const std::string& prefix = "") {
+    std::vector<std::pair<TorchObject, TorchObject>> items;
+    for (const auto& [name, tensor] : read_checkpoint(weights).state.tensors) {
+      if (name.starts_with(kVelocityPrefix)) continue;
+      items.emplace_back(TorchObject::text(prefix + name), TorchObject::tensor(tensor));
+    }
+    items.emplace_back(TorchObject::text("n_averaged"), TorchObject::tensor(make_counter(3)));
+    return TorchObject::dict(std::move(items), true);
+  }
   std::string permutation(const std::vector<std::int64_t>& order) {
     Tensor tensor =
         Tensor::empty(host_allocator(), {static_cast<std::int64_t>(order.size())}, DType::i64);
@@ -166,6 +176,57 @@ TEST_F(Convert, CostListsAndPermutationsAreShown) {
             (std::vector<double>{2, 0, 1}));
 }
 
+// A network of another kind is not shown as if it were some values: nobody looks at 300 lines.
+TEST_F(Convert, OtherWeightsAreRefusedUnlessTheirValuesAreAskedFor) {
+  const Tensor weight = make_tensor({2, 1}, {1, 2});
+  write_torch(path("resnet.pth"),
+              TorchObject::dict({{TorchObject::text("state_dict"),
+                                  TorchObject::dict({{TorchObject::text("conv1.weight"),
+                                                      TorchObject::tensor(weight)}})}}));
+  write_safetensors(path("resnet.safetensors"), {{"conv1.weight", weight}});
+  for (const char* name : {"resnet.pth", "resnet.safetensors"}) {
+    SCOPED_TRACE(name);
+    EXPECT_TRUE(fails(run_convert({path(name)}), 1, {name, "MSDNet"}));
+    EXPECT_TRUE(fails(run_convert({path(name), "--json"}), 1, {name, "MSDNet"}));
+    EXPECT_TRUE(fails(run_convert({path(name), path("x.safetensors")}), 1, {name, "MSDNet"}));
+    const ProgramResult said = run_convert({path(name), "--values"});
+    ASSERT_TRUE(succeeds(said));
+    EXPECT_NE(said.out.find("conv1.weight: tensor f32 [2,1]"), std::string::npos) << said.out;
+    ASSERT_TRUE(succeeds(run_convert({path(name), path("x.safetensors"), "--values"})));
+    const auto tensors = read_safetensors(path("x.safetensors")).tensors;
+    ASSERT_EQ(tensors.size(), 1u);
+    EXPECT_EQ(doubles(tensors.begin()->second), (std::vector<double>{1, 2}));
+  }
+  EXPECT_TRUE(fails(run_convert({path("resnet.pth")}), 1, {"--values"}));
+  // Also of an MSDNet's file, as they are.
+  EXPECT_NE(run_convert({weights_, "--values"}).out.find("blocks.0.0.layers.0.net.0.weight"),
+            std::string::npos);
+}
+
+TEST_F(Convert, SaysWhatElseAFileHoldsAndWhatWasTaken) {
+  write_torch(path("w.pth"),
+              TorchObject::dict({{TorchObject::text("state_dict"), network_of(weights_, "model.")},
+                                 {TorchObject::text("ema"), network_of(weights_)},
+                                 {TorchObject::text("arch"), TorchObject::text("msdnet")}}));
+  const ProgramResult said = run_convert({path("w.pth")});
+  ASSERT_TRUE(succeeds(said));
+  EXPECT_NE(said.out.find("arch: \"msdnet\""), std::string::npos) << said.out;
+  const auto json = nlohmann::json::parse(run_convert({path("w.pth"), "--json"}).out);
+  EXPECT_EQ(json.at("beside").at("arch"), "\"msdnet\"");
+  EXPECT_EQ(json.at("notes").size(), 3u);
+  // Every program warns, and classifies.
+  const ProgramResult infer = run_program(
+      "msd-infer", {"--weights", path("w.pth"), "--dataset", "synthetic", "--limit", "1"});
+  ASSERT_TRUE(succeeds(infer));
+  for (const char* part : {"w.pth", "state_dict.model is taken", "\"model.\"", "n_averaged"}) {
+    EXPECT_NE(said.err.find(part), std::string::npos) << said.err;
+    EXPECT_NE(infer.err.find(part), std::string::npos) << infer.err;
+  }
+  ASSERT_TRUE(succeeds(run_convert({path("w.pth"), path("ema.pth"), "--entry", "ema"})));
+  EXPECT_EQ(read_checkpoint(path("ema.pth")).fingerprint, read_checkpoint(weights_).fingerprint);
+  EXPECT_TRUE(fails(run_convert({path("w.pth"), "--entry", "swa"}), 1, {"swa", "ema"}));
+}
+
 TEST_F(Convert, APermutationBecomesASplit) {
   const std::string data = write_cifar(folder_ / "cifar");
   const std::string index = permutation({8, 1, 2, 3, 0, 5, 6, 7, 4});
@@ -222,7 +283,12 @@ TEST_F(ConvertOptionsTest, EveryOneMatters) {
   };
   const Arguments mean = {"--mean", "0.5,0.5,0.5"}, std = {"--std", "0.5,0.5,0.5"};
   std::vector<OptionRow> rows = network_rows(said, {weights_});
+  write_torch(path("two.pth"),
+              TorchObject::dict({{TorchObject::text("state_dict"), network_of(trained)},
+                                 {TorchObject::text("ema"), network_of(other)}}));
   const std::vector<OptionRow> own = {
+      changes("--values", said, {trained}, {trained, "--values"}),
+      changes("--entry", said, {path("two.pth")}, {path("two.pth"), "--entry", "ema"}),
       {"input", [&] { return testing::AssertionResult(said({trained}) != said({other})); }},
       {"output", [&] { return testing::AssertionResult(written({trained}) != written(pth)); }},
       changes("--to", written, pth, pth + Arguments{"--to", "safetensors"}),

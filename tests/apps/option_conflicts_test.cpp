@@ -124,10 +124,10 @@ TEST(OptionConflicts, OfInference) {
 
 TEST(OptionConflicts, ResumingRefusesOtherImagesButNotWhatTheRunStored) {
   const TempFolder folder;
-  const Arguments small = {
-      "--blocks",          "2",  "--base",           "1", "--growth-rate", "2", "--epochs",  "1",
-      "--synthetic-train", "30", "--synthetic-test", "4", "--batch-size",  "8", "--holdout", "4",
-      "--threads",         "1"};
+  const Arguments small =
+      kSmallNetwork + Arguments{"--epochs",         "1", "--synthetic-train", "30",
+                                "--synthetic-test", "4", "--batch-size",      "8",
+                                "--holdout",        "4", "--threads",         "1"};
   const auto resumed = [&](const std::string& run, const Arguments& more) {
     const std::string path = (folder / run).string();
     return run_program("msd-train", Arguments{"--run-dir", path, "--resume"} + more);

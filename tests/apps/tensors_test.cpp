@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <random>
 
+#include "apps/common/evaluate.h"
 #include "apps/common/tensor_file.h"
 #include "models/inference/plan.h"
 #include "tests/apps/programs.h"
@@ -77,6 +78,22 @@ TEST_F(InferTensors, WrongTensorsAreNamed) {
   EXPECT_TRUE(fails(run({{"input", none}}), 1, {"in.safetensors"}));
   EXPECT_TRUE(
       fails(infer({"--tensors", path("none"), "--logits", path("out")}), 1, {path("none")}));
+}
+
+TEST_F(InferTensors, TrainingOnTooFewNamesTheFile) {
+  MsdnetConfig config = small_config();
+  config.input_kind = InputKind::imagenet;  // ends in maps of 1x1
+  SystemAllocator host;
+  Network network(config, host);
+  network.initialize(1);
+  write_checkpoint(path("w"), network, data_description(small_dataset()), {});
+  const Tensor labels = Tensor::empty(host, {1}, DType::i64);
+  labels.span<std::int64_t>()[0] = 3;
+  write_safetensors(path("one"),
+                    {{"input", random_images({1, 3, 32, 32}, DType::f32)}, {"labels", labels}});
+  EXPECT_TRUE(fails(run_program("msd-train", {"--weights", path("w"), "--tensors", path("one"),
+                                              "--save-state", path("out")}),
+                    1, {path("one"), "1 image", "needs 2"}));
 }
 
 }  // namespace

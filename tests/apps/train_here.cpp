@@ -2,31 +2,18 @@
 #include "tests/apps/train_here.h"
 
 #include <iostream>
-#include <sstream>
 
 #include "apps/train/train.h"
 
 namespace msd::test {
-namespace {
 
-/// What the program prints while this lives.
-class CapturedOutput {
- public:
-  CapturedOutput() : out_(std::cout.rdbuf(text_.rdbuf())), err_(std::cerr.rdbuf(text_.rdbuf())) {}
-  ~CapturedOutput() {
-    std::cout.rdbuf(out_);
-    std::cerr.rdbuf(err_);
-  }
-  CapturedOutput(const CapturedOutput&) = delete;
-  CapturedOutput& operator=(const CapturedOutput&) = delete;
-  std::string text() const { return text_.str(); }
+CapturedOutput::CapturedOutput()
+    : out_(std::cout.rdbuf(text_.rdbuf())), err_(std::cerr.rdbuf(text_.rdbuf())) {}
 
- private:
-  std::ostringstream text_;
-  std::streambuf *out_, *err_;
-};
-
-}  // namespace
+CapturedOutput::~CapturedOutput() {
+  std::cout.rdbuf(out_);
+  std::cerr.rdbuf(err_);
+}
 
 ProgramResult train_here(FileSystem& files, Arguments arguments) {
   arguments.insert(arguments.begin(), "msd-train");

@@ -174,8 +174,18 @@ TEST_F(TrainTest, WhatCannotWorkFailsInOneLine) {
   EXPECT_TRUE(fails(with({"--image-size", "16"}), 1, {"--image-size"}));
   EXPECT_TRUE(fails(run_program("msd-train", {"--dataset", "cifar10"}), 1, {"--data"}));
   EXPECT_TRUE(fails(with({"--device", "cuda"}), 1, {"--device cuda"}));
-  EXPECT_TRUE(fails(with({"--lr", "1e30", "--json"}), 1, {"loss", "step"}));
+  // 117 images in fours, of a network that ends in maps of 1x1.
+  EXPECT_TRUE(fails(with({"--input-kind", "imagenet", "--batch-size", "4"}), 1,
+                    {"117 training images", "--batch-size 4", "1 for the last", "--drop-last"}));
+  EXPECT_TRUE(
+      fails(with({"--input-kind", "imagenet", "--batch-size", "1"}), 1, {"--batch-size 1"}));
   EXPECT_TRUE(fails(with({"--preset", "vgg"}), 1, {"vgg", "cifar10-tiny"}));
+  EXPECT_TRUE(fails(with({"--drop-last", "--batch-size", "118"}), 1,
+                    {"117 images", "--batch-size 118", "--drop-last"}));
+  EXPECT_FALSE(fs::exists(folder("bad")));
+  ProgramResult diverged = with({"--lr", "1e30", "--json"});
+  diverged.out.clear();  // the network
+  EXPECT_TRUE(fails(diverged, 1, {"loss", "step"}));
 }
 
 }  // namespace

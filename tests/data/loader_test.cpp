@@ -240,7 +240,7 @@ TEST(Loader, RefusesOptionsThatCannotWork) {
     EXPECT_TRUE(throws<ConfigError>([&] { Loader(set, first(5), options); }, {part}));
   };
   refuse([](LoaderOptions& o) { o.batch_size = 0; }, "batch size 0");
-  refuse([](LoaderOptions& o) { o.drop_last = true; }, "5 images do not fill one batch of 8");
+  refuse([](LoaderOptions& o) { o.drop_last = true; }, "5 images do not fill one batch of --batch-size 8");
   refuse([](LoaderOptions& o) { o.workers = -1; }, "-1 workers");
   refuse([](LoaderOptions& o) { o.workers = 1000; }, "1000 workers");
   refuse([](LoaderOptions& o) { o.workers = 257; }, "257 workers");

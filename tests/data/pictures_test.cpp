@@ -133,6 +133,7 @@ TEST(Pictures, OfOtherKindsAreCalledByTheirNames) {
       {"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
        "a git-lfs pointer"},
       {std::string(5000, '\0'), "nothing but zeros"},
+      {"\x89PNG\n\x1a\n\0\0\0\x0dIHDR"s, "a PNG whose first bytes"},
       {"P2 1 1 255 7\n", "plain PGM"},
       {"P7\nWIDTH 1\n", "a PAM image"},
       {"RIFF\x24\0\0\0WAVEfmt "s, "a RIFF file"},

@@ -10,6 +10,7 @@
 
 #include "engine/random.h"
 #include "engine/runtime.h"
+#include "tests/support/errors.h"
 #include "tests/support/tensors.h"
 
 namespace msd {
@@ -102,6 +103,20 @@ TEST(Sgd, DefaultsAreTheRecipes) {
   EXPECT_EQ(options.momentum, 0.9);
   EXPECT_TRUE(options.nesterov);
   EXPECT_EQ(options.weight_decay, 1e-4);
+}
+
+TEST(Sgd, RefusesSettingsThatCannotLearn) {
+  Runtime runtime;
+  ParameterSet set = make_parameters(runtime, DType::f32);
+  const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
+  for (const double momentum : {nan, infinity, -infinity, -0.1, 1.0, 1.5}) {
+    const SgdOptions options = {.momentum = momentum, .nesterov = false, .weight_decay = 0};
+    EXPECT_TRUE(test::throws<ConfigError>([&] { Sgd(runtime, set, options); }, {"--momentum"}));
+  }
+  for (const double decay : {nan, infinity, -infinity, -1e-4}) {
+    const SgdOptions options = {.momentum = 0, .nesterov = false, .weight_decay = decay};
+    EXPECT_TRUE(test::throws<ConfigError>([&] { Sgd(runtime, set, options); }, {"--weight-decay"}));
+  }
 }
 
 TEST(Sgd, LeavesNaNsBehindTheMaskAlone) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <stdexcept>
+#include <string_view>
 
 #include "data/image_file.h"
 #include "engine/tensor.h"
@@ -23,6 +24,11 @@ inline void look_at(const Image& image) {
       static_cast<std::int64_t>(image.pixels.size()) != image.h * image.w * 3) {
     throw std::logic_error("an image whose pixels are not of its size");
   }
+}
+
+inline void look_at(std::string_view text) {
+  const volatile char* bytes = text.data();
+  for (std::size_t i = 0; i < text.size(); ++i) static_cast<void>(bytes[i]);
 }
 
 }  // namespace msd::fuzz

@@ -5,9 +5,12 @@
 The others there are findings (see CONTRIBUTING.md), which this leaves alone. Needs Python 3.8 and
 nothing else; PyTorch's pickles are made of modules that stand in for it.
 """
+import argparse
 import collections
+import datetime
 import io
 import json
+import pathlib
 import pickle
 import struct
 import sys
@@ -37,7 +40,8 @@ for kind in ("torch", "torch._utils"):
     sys.modules.setdefault(kind, types.ModuleType(kind))
 STORAGES = {
     kind: stand_in("torch", kind + "Storage", type(kind, (), {}))
-    for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Byte", "Bool")
+    for kind in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Byte", "Bool", "Char",
+                 "Untyped")
 }
 rebuild_tensor = stand_in("torch._utils", "_rebuild_tensor_v2", lambda *given: None)
 rebuild_parameter = stand_in("torch._utils", "_rebuild_parameter", lambda *given: None)
@@ -110,6 +114,82 @@ def storages(legacy_view=None):
     ]
 
 
+class Called:
+    """What a call of a function makes, then given a state."""
+    def __init__(self, function, *given, state=None):
+        self.made = (function, given) if state is None else (function, given, state)
+
+    def __reduce__(self):
+        return self.made
+
+
+def calls(module, name):
+    found = getattr(sys.modules.setdefault(module, types.ModuleType(module)), name, None)
+    return found or stand_in(module, name, lambda *given: None)
+
+
+class Foo:
+    pass
+
+
+class Bag(dict):
+    pass
+
+
+stand_in("train", "Foo", Foo)
+stand_in("train", "Bag", Bag)
+
+
+def numpy_dtype(code, order):
+    return Called(calls("numpy", "dtype"), code, False, True,
+                  state=(3, order, None, None, None, -1, -1, 0))
+
+
+def opaque():
+    """One of each kind of value that a file may have beside its weights."""
+    foo = Foo()
+    foo.x, foo.self = 1, foo
+    device, scalar = calls("torch", "device"), calls("numpy.core.multiarray", "scalar")
+    reconstruct, ndarray = calls("numpy.core.multiarray", "_reconstruct"), calls("numpy", "ndarray")
+    array = Called(reconstruct, ndarray, (0,), b"b",
+                   state=(1, (2, 3), numpy_dtype("u1", "|"), True, bytes(range(6))))
+    buffer = Called(calls("numpy.core.numeric", "_frombuffer"), bytearray(8),
+                    numpy_dtype("f4", "<"), (2,), "C")
+    held = Storage("Float", "0", bytes(24), 4)
+    given = (held, 0, (2,), (1,), False, collections.OrderedDict())
+    fp8 = Called(calls("torch._utils", "_rebuild_tensor_v3"), Storage("Untyped", "1", bytes(4), 1),
+                 0, (4,), (1,), False, collections.OrderedDict(), calls("torch", "float8_e4m3fn"), {})
+    subclass = Called(calls("torch._tensor", "_rebuild_from_type_v2"), rebuild_tensor, Foo, given, {})
+    negated = Called(rebuild_tensor, *given, {"neg": True})
+    return {
+        "counter": collections.Counter([1, 1, 2]), "factory": collections.defaultdict(list, a=1),
+        "deque": collections.deque([1], maxlen=2), "sets": [{1}, frozenset([2])],
+        "bytes": [b"a\xff", bytearray(b"b"), 1 + 2j, 2**70], "args": argparse.Namespace(lr=0.5),
+        "foo": foo, "bag": Bag(a=1), "path": pathlib.PurePosixPath("/a"),
+        "time": datetime.timedelta(1), "device": Called(device, "cuda", 0), "named": [Foo, dict],
+        "scalar": Called(scalar, numpy_dtype("f8", "<"), struct.pack("<d", 0.5)), "array": array,
+        "buffer": buffer, "fp8": fp8, "subclass": subclass, "negated": negated,
+        "sparse": Called(calls("torch._utils", "_rebuild_sparse_tensor"), "coo", (1, 2)),
+        "char": Tensor(Storage("Char", "2", bytes(3), 1), 0, (3,), (1,)),
+        "state_dict": {"_orig_mod.blocks.0.0.layers.0.net.0.weight": Tensor(held, 0, (6,), (1,)),
+                       "_orig_mod.blocks.0.0.layers.0.net.0.total_ops": Tensor(held, 0, (), ()),
+                       "_extra_state": None}}
+
+
+def whole_model():
+    """Modules as torch.nn has them."""
+    def module(parameters, modules):
+        made = Foo()
+        made.__dict__.update(_parameters=parameters, _buffers={}, _modules=modules, training=True)
+        return made
+
+    names = ["blocks", "0", "0", "layers", "0", "net", "0"]
+    made = module({"weight": Tensor(Storage("Float", "0", bytes(24), 4), 0, (6,), (1,))}, {})
+    for name in reversed(names):
+        made = module({}, {name: made})
+    return {"model": made, "epoch": 3}
+
+
 def torch_zip(protocol, compression, zip64=False):
     held = storages()
     out = io.BytesIO()
@@ -134,6 +214,10 @@ def torch_legacy(view=None):
     return out + b"".join(struct.pack("<q", s.elems) + s.content for s in held)
 
 
+for protocol in (2, 4, 5):
+    write(f"pickle/good_objects{protocol}", pickled(opaque(), protocol, False))
+write("pickle/good_model", pickled(whole_model(), 2, False))
+write("pickle/good_tree", pickled(tree(storages()), 2, False))
 write("torch/good_stored", torch_zip(2, zipfile.ZIP_STORED))
 write("torch/good_deflated", torch_zip(4, zipfile.ZIP_DEFLATED))
 write("torch/good_zip64", torch_zip(5, zipfile.ZIP_STORED, zip64=True))

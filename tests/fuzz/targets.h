@@ -15,6 +15,7 @@ void cifar(Bytes file);   // the first byte chooses the kind
 void config(Bytes file);  // JSON of a model configuration
 void image(Bytes file);   // of any format
 void jpeg(Bytes file);
+void pickle(Bytes file);  // PyTorch's, without a file around it; the network in it
 void png(Bytes file);
 void safetensors(Bytes file);
 void thresholds(Bytes file);  // thresholds.json

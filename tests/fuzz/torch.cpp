@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include <unordered_set>
 
+#include "engine/files/file_kind.h"
 #include "engine/files/torch_file.h"
 #include "tests/fuzz/look.h"
 #include "tests/fuzz/targets.h"
 
 void msd::fuzz::torch(Bytes bytes) {
   looks_like_torch(bytes);
+  static_cast<void>(foreign_kind(bytes));
   const TorchFile file(bytes);
   // Values may form cycles, and one value may be in many places.
   std::vector<const PickleValue*> left = {&file.root()};

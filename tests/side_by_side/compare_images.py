@@ -34,7 +34,10 @@ paths = sorted(os.path.join(folder, name) for top in args.folders
 def pillow(path):
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB")), f"{image.format} {image.mode}"
+            kind = f"{image.format} {image.mode}"
+            if image.mode.startswith("I"):  # convert() makes all above 255 white
+                return np.stack([np.asarray(image) >> 8] * 3, -1), kind
+            return np.asarray(image.convert("RGB")), kind
     except Exception as error:  # each format has kinds of its own
         return None, f"{type(error).__name__}: {error}"
 

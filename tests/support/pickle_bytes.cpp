@@ -19,7 +19,8 @@ std::string show(const PickleValue& value, int deepest) {
   if (const auto* boolean = value.as<bool>()) return *boolean ? "True" : "False";
   if (const auto* number = value.as<std::int64_t>()) return std::to_string(*number);
   if (const auto* text = value.as<std::string>()) return "'" + *text + "'";
-  if (const auto* bytes = value.as<PickleValue::Bytes>()) return "b'" + bytes->bytes + "'";
+  if (const auto* bytes = value.as<PickleValue::Bytes>())
+    return "b'" + std::string(bytes->bytes) + "'";
   if (value.as<PickleValue::None>() != nullptr) return "None";
   if (value.as<Tensor>() != nullptr) return "tensor";
   if (const auto* real = value.as<double>()) {
@@ -41,7 +42,15 @@ std::string show(const PickleValue& value, int deepest) {
     }
     return "{" + out + "}";
   }
-  return std::string(value.kind());
+  if (const auto* object = value.as<PickleValue::Object>()) {
+    if (!object->items.items.empty()) {
+      out = show(PickleValue{object->items}, deepest - 1);
+    } else if (object->state != nullptr && object->state->as<PickleValue::Dict>() != nullptr) {
+      out = show(*object->state, deepest - 1);
+    }
+    return value.kind() + out;
+  }
+  return value.kind();
 }
 
 namespace {

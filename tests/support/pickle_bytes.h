@@ -22,8 +22,8 @@ inline std::span<const std::byte> as_bytes(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
-/// The value as Python's repr() prints it; numbers with %.17g, tensors as "tensor", what is nested
-/// deeper than `deepest` as "...".
+/// The value as Python's repr() prints it; numbers with %.17g, tensors as "tensor", objects as
+/// their kind() and items or attributes, what is nested deeper than `deepest` as "...".
 std::string show(const PickleValue& value, int deepest = 8);
 
 // Parts of a pickle of protocol 2, to be put together with marks ('('), tuples ('t'), 'R', '.'.

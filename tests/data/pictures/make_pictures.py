@@ -305,9 +305,10 @@ def tga_files() -> None:
     plain = saved(RGB, "TGA")
     write("tga_from_the_right.tga", plain[:17] + b"\x10" + plain[18:])
     write("tga_from_the_top.tga", plain[:17] + b"\x20" + plain[18:])
-    write("tga_palette_from_1.tga",
-          b"\0\1\1\1\0\2\0\x18" + bytes(4) + struct.pack("<HHBB", W, H, 8, 0) + bytes(6) + bytes(W * H),
-          "does not begin with colour 0")
+    for name, first, colours in (("from_2", 2, 2), ("of_2", 0, 2)):
+        write(f"tga_palette_{name}.tga",
+              struct.pack("<BBBHHBHHHHBB", 0, 1, 1, first, colours, 24, 0, 0, W, H, 8, 0) +
+              bytes([200, 100, 50, 30, 60, 90]) + (PIXELS[..., 0] % 4).tobytes())
 
 
 for make in (jpeg_files, png_files, webp_files, bmp_files, gif_files, pnm_files, tga_files):

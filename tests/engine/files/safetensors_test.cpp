@@ -178,6 +178,31 @@ TEST(Safetensors, WritingToATensorLeavesTheFileAlone) {
   EXPECT_EQ(read_file(folder / "file"), before);
 }
 
+// Beside weights they may stand; their sizes are checked all the same.
+TEST(Safetensors, TypesThatNoTensorHereHasArePassedOver) {
+  const TempFolder folder;
+  const auto read = [&](const std::string& header, std::size_t bytes) {
+    std::string file(8, '\0');
+    file[0] = static_cast<char>(header.size());
+    write_file_atomically(folder / "a", file + header + std::string(bytes, '\1'));
+    return read_safetensors(folder / "a");
+  };
+  const auto entry = [](const char* name, const char* type, int from, int to) {
+    return message("\"", name, R"(":{"dtype":")", type, R"(","shape":[2],"data_offsets":[)", from,
+                   ",", to, "]}");
+  };
+  const Safetensors file = read("{" + entry("a", "C64", 0, 16) + "," + entry("b", "U8", 16, 18) +
+                                    "," + entry("c", "F4", 18, 19) + "}",
+                                19);
+  ASSERT_EQ(file.tensors.size(), 1u);
+  EXPECT_EQ(test::doubles(file.tensors.at("b")), (std::vector<double>{1, 1}));
+  EXPECT_EQ(file.passed_over, (std::map<std::string, std::string>{{"a", "C64"}, {"c", "F4"}}));
+  for (const char* type : {"BOOL", "I8", "F8_E5M2", "F8_E4M3"}) {
+    EXPECT_EQ(read("{" + entry("a", type, 0, 2) + "}", 2).passed_over.at("a"), type);
+    EXPECT_TRUE(throws<FormatError>([&] { read("{" + entry("a", type, 0, 4) + "}", 4); }, {"4"}));
+  }
+}
+
 TEST(Safetensors, AbsentFilesAreIoErrors) {
   const TempFolder folder;
   EXPECT_TRUE(throws<IoError>([&] { read_safetensors(folder / "absent"); }, {"absent"}));

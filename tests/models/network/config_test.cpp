@@ -213,6 +213,30 @@ TEST(ConfigHints, KnowEveryField) {
   }
 }
 
+TEST(ConfigHints, DifferencesLeadFromOneConfigurationToAnother) {
+  const MsdnetConfig base = preset("cifar10-anytime10");
+  EXPECT_EQ(ConfigHints::differences(base, base).options(), "");
+  EXPECT_EQ(ConfigHints::differences(preset("cifar100-batch5"), base).options(),
+            "--blocks 5 --step-mode lin_grow --step 1 --base 1 --classes 100");
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    RandomStream random(seed, RandomPurpose::test);
+    const MsdnetConfig one = test::random_config(random), other = test::random_config(random);
+    MsdnetConfig changed = one;
+    ConfigHints::differences(other, one).apply_to(changed);
+    EXPECT_EQ(changed, other) << json(one) << json(other);
+  }
+}
+
+TEST(Presets, AreUsualForTheirDataSets) {
+  const auto usual = [](std::string_view dataset) { return usual_preset(dataset)->name; };
+  EXPECT_EQ(usual("cifar10"), "cifar10-anytime10");
+  EXPECT_EQ(usual("cifar100"), "cifar100-anytime7");
+  EXPECT_EQ(usual("imagenet"), "imagenet-k4");
+  EXPECT_EQ(usual("synthetic"), "cifar10-quick");
+  EXPECT_EQ(usual_preset("folder"), nullptr);
+  EXPECT_EQ(usual_preset(""), nullptr);
+}
+
 TEST(Presets, HaveTheirNamesAndCanBeBuilt) {
   std::set<std::string_view> names;
   for (const Preset& p : presets()) {
