@@ -12,6 +12,7 @@
 #include "apps/infer/output.h"
 #include "apps/infer/runner.h"
 #include "apps/infer/tensors.h"
+#include "engine/files/json_text.h"
 #include "kernels/check.h"
 #include "models/exits/exit_decision.h"
 #include "models/network/cost.h"
