@@ -15,7 +15,7 @@ namespace msd {
 
 /// What is done to a picture before a network sees it, when it is judged or used.
 struct Preprocessing {
-  ImageFit fit;  // of none, nobody said it
+  ImageFit fit;                                        // of none, nobody said it
   std::array<float, 3> mean{}, std{1.0f, 1.0f, 1.0f};  // per channel, grey levels 0 to 255
 
   bool operator==(const Preprocessing&) const = default;
