@@ -110,8 +110,8 @@ std::string Trainer::change_of_rates(const TrainingState& state, std::int64_t ep
   std::int64_t first = 0;
   while (first < done && !differ(first)) ++first;
   if (first == done) return "";
-  return message("the rate goes on as in a run of ", run_.options.epochs, " epochs, now ",
-                 schedule_.lr(done / steps, done % steps), " after ",
+  return message("the rate goes on as in a run of ", run_.options.epochs, " epochs, next ",
+                 schedule_.lr(done / steps, done % steps), ", last ",
                  before.lr((done - 1) / steps, (done - 1) % steps),
                  "; such a run would have had other rates from epoch ", first / steps + 1,
                  " on, so this one does not end as it would");
