@@ -199,9 +199,9 @@ Image fit_to(const Image& image, const ImageFit& fit) {
   const std::int64_t new_longer = fit.resize * longer / shorter;
   if (!can_be_resized_to(fit.resize, new_longer)) {
     throw ShapeError(message(image.w, "x", image.h,
-                             " pixels are too thin: with the shorter side resized to ", fit.resize,
-                             " the longer has ", new_longer, ", more than ", kMostResizedPixels,
-                             " pixels in all"));
+                             " pixels become too many: with the shorter side resized to ",
+                             fit.resize, " the longer has ", new_longer, ", and ",
+                             kMostResizedPixels, " in all are the most"));
   }
   const bool is_wide = image.w >= image.h;
   return center_crop(resize_to(image, is_wide ? fit.resize : new_longer,

@@ -25,8 +25,8 @@ Image center_crop(const Image& image, std::int64_t h, std::int64_t w);
 void require_possible(const ImageFit& fit);
 
 /// The one way from a picture to pixels [crop][crop][3] of a network's input. The longer side is
-/// resized to the whole pixels of resize * longer / shorter. Throws as
-/// require_possible(), and ShapeError for a picture too thin to be resized so.
+/// resized to the whole pixels of resize * longer / shorter. Throws as require_possible(), and
+/// ShapeError for a picture so thin that it would have too many pixels then.
 Image fit_to(const Image& image, const ImageFit& fit);
 
 }  // namespace msd

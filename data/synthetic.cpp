@@ -275,8 +275,8 @@ ImageSet make_part(std::uint64_t seed, int part, std::int64_t count, cpu::Thread
 Dataset make_synthetic(const SyntheticOptions& options, cpu::ThreadPool* pool) {
   constexpr std::int64_t kMost = std::int64_t{1} << 32;  // images a stream's name can tell apart
   if (options.train < 1 || options.test < 1 || options.train > kMost || options.test > kMost) {
-    throw ConfigError(message("synthetic data: ", options.train, " training and ", options.test,
-                              " test images; use at least 1 of each"));
+    throw ConfigError(message("--synthetic-train ", options.train, " and --synthetic-test ",
+                              options.test, ": use 1 to ", kMost, " images of each"));
   }
   Dataset data;
   data.name = "synthetic";

@@ -66,9 +66,9 @@ std::vector<double> parse_milestones(std::string_view text, std::int64_t epochs)
     double value = 0;
     const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value);
     if (error != std::errc() || end != digits.end() || !std::isfinite(value) || value < 0 ||
-        (text.empty() && !is_last)) {
-      throw ConfigError(message("milestones are percentages or epochs, not \"", printable(item),
-                                "\"; use a list like 50%,75% or 150,225"));
+        (percent && value > 100) || (text.empty() && !is_last)) {
+      throw ConfigError(message("milestones are percentages up to 100 or epochs, not \"",
+                                printable(item), "\"; use a list like 50%,75% or 150,225"));
     }
     shares.push_back(percent ? value / 100.0 : value / static_cast<double>(epochs));
   }

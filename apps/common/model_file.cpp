@@ -26,10 +26,11 @@ void require_trained_on(const Checkpoint& checkpoint, const Dataset& data) {
   if (!stored.is_object() || stored.value("dataset", "") != data.name) return;
   const std::string trained = checkpoint.training->value("data_fingerprint", data.fingerprint);
   if (trained == data.fingerprint) return;
-  throw ConfigError(message(checkpoint.path.string(), " was trained on other images (", trained,
-                            ") than this ", data.name, " holds (", data.fingerprint,
-                            "), so that its hold-out is not to be found here; give the --data it "
-                            "was trained on, resized as it was then, or --split"));
+  throw ConfigError(message(
+      checkpoint.path.string(), " was trained on other images (", trained, ") than this ",
+      data.name, " holds (", data.fingerprint,
+      "), so that its hold-out is not to be found here; give the --data it "
+      "was trained on, resized as it was then (older programs did it otherwise), or --split"));
 }
 
 // A name that stands for one class in the weights and for another in the data. Names that only one

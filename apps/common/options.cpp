@@ -35,7 +35,7 @@ constexpr const char* kNotEmpty = "not empty";
 // Refuses numbers that are not `within`, which `allowed` says in words. What is no number is its
 // type's to refuse.
 template <typename Within>
-void limit(CLI::Option* option, const std::string& allowed, Within within) {
+void refuse_outside(CLI::Option* option, const std::string& allowed, Within within) {
   option->check(CLI::Validator(
       [=](const std::string& text) -> std::string {
         double value = 0;
@@ -49,25 +49,26 @@ void limit(CLI::Option* option, const std::string& allowed, Within within) {
 
 Option Option::range(std::int64_t least, std::int64_t most) const {
   const auto low = static_cast<double>(least), high = static_cast<double>(most);
-  limit(option_, message(least, " to ", most), [=](double v) { return v >= low && v <= high; });
+  refuse_outside(option_, message(least, " to ", most),
+                 [=](double v) { return v >= low && v <= high; });
   return *this;
 }
 
 Option Option::at_least(std::int64_t least) const {
   const auto low = static_cast<double>(least);
-  limit(option_, message("at least ", least), [=](double v) { return v >= low; });
+  refuse_outside(option_, message("at least ", least), [=](double v) { return v >= low; });
   return *this;
 }
 
 Option Option::share() const { return range(0, 1); }
 
 Option Option::below_one() const {
-  limit(option_, "at least 0 and below 1", [](double v) { return v >= 0 && v < 1; });
+  refuse_outside(option_, "at least 0 and below 1", [](double v) { return v >= 0 && v < 1; });
   return *this;
 }
 
 Option Option::above_zero() const {
-  limit(option_, "above 0", [](double v) { return v > 0; });
+  refuse_outside(option_, "above 0", [](double v) { return v > 0; });
   return *this;
 }
 

@@ -74,6 +74,7 @@ void ConvertOptions::add_to(CommandLine& line) {
   line.find("--preset").default_text("what the file says, or its names and shapes");
   data.add_to(line, /*for_training=*/false);
   line.find("--dataset").default_text("none");
+  line.find("--data").needs(line.find("--dataset"));
   preprocessing.add_to(line, /*with_class_names=*/true);
   line.remove("--split");
   line.option("--holdout", holdout,

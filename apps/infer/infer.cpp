@@ -12,6 +12,7 @@
 #include "apps/infer/output.h"
 #include "apps/infer/runner.h"
 #include "apps/infer/tensors.h"
+#include "engine/files/json_text.h"
 #include "kernels/check.h"
 #include "models/exits/exit_decision.h"
 #include "models/network/cost.h"
@@ -124,7 +125,7 @@ int infer(InferOptions& options) {
     if (options.model.any_given()) {
       json["network"] = choose_network(checkpoint, options.model, classes).json();
     }
-    print_json_line({{"summary", json}});
+    std::cout << printed_json({{"summary", json}}) << '\n';
   } else {
     std::cout << summary.text(seconds, full);
   }

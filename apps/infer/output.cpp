@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "engine/files/json_text.h"
 #include "kernels/check.h"
 #include "models/inference/latency.h"
 
@@ -35,10 +36,6 @@ ordered_json json_of_input(const ordered_json& name) {
 
 std::string text_of_input(const ordered_json& name) {
   return name.is_string() ? name.get<std::string>() : name.dump();
-}
-
-void print_json_line(const ordered_json& json) {
-  std::cout << json.dump(-1, ' ', false, ordered_json::error_handler_t::replace) << '\n';
 }
 
 Summary::Summary(std::int64_t exits, double deadline_us)
@@ -167,7 +164,7 @@ void SamplePrinter::print(const ordered_json& name, const Classification& result
     ordered_json line = json_of_input(name);
     line.update(json(result.final, label));
     for (const Outcome& outcome : result.exits) line["exits"].push_back(json(outcome, label));
-    print_json_line(line);
+    std::cout << printed_json(line) << '\n';
   } else if (style_ == Style::table) {
     const std::string text = text_of_input(name);
     if (result.exits.empty()) add_row(text, result.final, label);
@@ -184,7 +181,7 @@ void SamplePrinter::print_failed(const ordered_json& name, const std::string& er
     case Style::json: {
       ordered_json line = json_of_input(name);
       line["error"] = why;
-      print_json_line(line);
+      std::cout << printed_json(line) << '\n';
       break;
     }
     case Style::table:

@@ -14,8 +14,6 @@ namespace msd {
 
 /// What a sample is called, for people.
 std::string text_of_input(const nlohmann::ordered_json& name);
-/// Prints one line; what is not UTF-8 in it is replaced.
-void print_json_line(const nlohmann::ordered_json& json);
 
 /// Sums over the samples of a run.
 class Summary {

@@ -59,6 +59,13 @@ void require_same(const Checkpoint& resumed, const MsdnetConfig& config,
                          path.starts_with("/training/earlier_epochs");
     if (!is_free) changed += " " + path;
   }
+  if (changed == " /training/data_fingerprint") {
+    throw ConfigError(message(
+        "--resume continues with the images the run began with (",
+        before.at("data_fingerprint").get<std::string>(), "), and these are others (",
+        stored.at("data_fingerprint").get<std::string>(),
+        "), or an older program resized them otherwise; give the run's --data or start a new run"));
+  }
   throw ConfigError("--resume continues with the options the run began with, but these differ:" +
                     changed + "; leave them out or start a new run");
 }

@@ -100,7 +100,8 @@ void TrainOptions::add_run(CommandLine& line) {
             "--weights too; options given go over the settings")
       .needs(weights_option)
       .group(run);
-  line.flag("--json", json, "Print JSON, one object a line").group(run);
+  line.flag("--json", json, "Print JSON, one object a line: the network, then every epoch")
+      .group(run);
 }
 
 void TrainOptions::add_instead_of_run(CommandLine& line) {

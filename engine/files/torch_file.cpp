@@ -131,16 +131,16 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
 // The size of the pickle of the number 0x1950a86a20f9469cfc6c that a legacy file starts with, by
 // any protocol; 0 where there is none.
 std::size_t legacy_magic_bytes(std::span<const std::byte> bytes) {
-  constexpr std::string_view kNumber("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13);
-  constexpr std::string_view kDigits = "L119547037146038801333356L\n.";  // protocol 1
-  if (starts_with(bytes, kDigits)) return kDigits.size();
+  constexpr std::string_view kMagicNumber("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13);
+  constexpr std::string_view kMagicText = "L119547037146038801333356L\n.";  // protocol 1
+  if (starts_with(bytes, kMagicText)) return kMagicText.size();
   for (const char protocol : {'\2', '\3', '\4', '\5'}) {
     if (!starts_with(bytes, std::string{'\x80', protocol})) continue;
     constexpr std::size_t kProtocolBytes = 2, kFrameBytes = 9;
     const bool framed = bytes.size() > kProtocolBytes && bytes[2] == std::byte{0x95};
     const std::size_t at = kProtocolBytes + (framed ? kFrameBytes : 0);
-    const bool found = bytes.size() > at && starts_with(bytes.subspan(at), kNumber);
-    return found ? at + kNumber.size() : 0;
+    const bool found = bytes.size() > at && starts_with(bytes.subspan(at), kMagicNumber);
+    return found ? at + kMagicNumber.size() : 0;
   }
   return 0;
 }

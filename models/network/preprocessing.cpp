@@ -144,8 +144,9 @@ Preprocessing with_hints(Preprocessing base, const PreprocessingHints& hints,
   const std::int64_t size = config.image_size;
   ImageFit& fit = base.fit;
   if (hints.crop.value_or(size) != size) {
-    throw ConfigError(message("a crop of ", *hints.crop, " pixels: the network takes images of ",
-                              size, "x", size, ", and the crop is what it sees"));
+    throw ConfigError(message(
+        "a crop of ", *hints.crop, " pixels: the network takes images of ", size, "x", size,
+        ", and the crop is what it sees; leave it out, or give ", "the network that image size"));
   }
   if (fit.crop != size)
     fit.resize = std::max(size, fit.resize * size / std::max<std::int64_t>(1, fit.crop));

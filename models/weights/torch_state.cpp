@@ -116,7 +116,9 @@ StateDict torch_state(const PickleValue& root, const std::string& entry) {
       if (needed && !is_buffer(own)) parameters.push_back(own);
     } else if (needed) {
       throw FormatError(message("the state dictionary holds ", value->kind(), " under ",
-                                printable(name), ", not a tensor of a type that is read"));
+                                printable(name),
+                                ", which is read as no weight; save it as a "
+                                "tensor of float32, such as with .float()"));
     } else {
       others.push_back(name);
     }

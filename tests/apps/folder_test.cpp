@@ -147,6 +147,10 @@ TEST_F(FolderTest, ImageSizeIsRemembered) {
   };
   EXPECT_EQ(answers({path("images/test/cat")}), answers({"--part", "test", "--limit", "7"}));
   EXPECT_TRUE(succeeds(run_program("msd-train", {"--resume", "--run-dir", path("run")})));
+  write_image("images/train/dog/3.ppm", noise(41, 50));
+  EXPECT_TRUE(fails(run_program("msd-train", {"--resume", "--run-dir", path("run")}), 1,
+                    {"--resume", "these are others"}));
+  write_image("images/train/dog/3.ppm", noise(40, 50));
   EXPECT_TRUE(
       fails(run_program("msd-train", {"--resume", "--run-dir", path("run"), "--image-size", "32"}),
             1, {"--resume", "/model/image_size"}));

@@ -148,6 +148,11 @@ TEST(OptionConflicts, ResumingRefusesOtherImagesButNotWhatTheRunStored) {
   EXPECT_TRUE(fails(resumed("last", {"--holdout-seed", "1"}), 1, {"--holdout-seed", "last"}));
 }
 
+TEST(OptionConflicts, OfConverting) {
+  EXPECT_TRUE(fails(run_program("msd-convert", {"index.pth", "s.json", "--data", "d"}), 2,
+                    {"--data", "--dataset"}));
+}
+
 TEST(Arguments, WithControlCharactersAreShownOnOneLine) {
   EXPECT_TRUE(fails(run_program("msd-train", {"--no\nsuch"}), 2, {"--no?such"}));
   EXPECT_TRUE(fails(run_program("msd-convert", {"no\r\nfile", "out.pth"}), 1, {"no??file"}));

@@ -132,7 +132,7 @@ TEST_F(PreprocessingPrograms, WeightsOfOthersAreNotNormalisedByTheData) {
                           "to 54 (bilinear), the middle 48x48, normalised by imagenet's mean"),
             std::string::npos)
       << said.err;
-  EXPECT_EQ(std::count(said.err.begin(), said.err.end(), '\n'), 1);
+  EXPECT_EQ(said.err.find("does not say how"), said.err.rfind("does not say how"));
   const auto of_file = [&](const Arguments& more) {
     return infer(weights, network_ + Arguments{data + "/test/c0/picture.ppm"} + more);
   };
@@ -197,12 +197,13 @@ TEST_F(PreprocessingPrograms, WhatCannotBeMeantIsRefused) {
   refuses({"--mean", "120,0.4,0.5", "--std", "60,60,60"}, {"one unit"});
   refuses({"--mean", "0.5,0.5,0.5", "--std", "0,1,1"}, {"deviation 0,1,1"});
   for (const char* mean : {"0.5", "0.5,0.5", "0.5,0.5,0.5,", "0.5,0.5,0.5,0.5", "0.5;0.5;0.5",
-                           "a,b,c", "0.5,,0.5", "", "[0.5,0.5,0.5]", "0.5, 0.5, 0.5"}) {
+                           "a,b,c", "0.5,,0.5", "[0.5,0.5,0.5]", "0.5, 0.5, 0.5"}) {
     refuses({"--mean", mean, "--std", "0.5,0.5,0.5"}, {"--mean", "0.485,0.456,0.406"});
   }
   for (const char* mean : {"nan,0.5,0.5", "inf,0.5,0.5", "-0.1,0.5,0.5", "256,100,100"}) {
     refuses({"--mean", mean, "--std", "0.5,0.5,0.5"}, {"not from 0 to 255"});
   }
+  refuses({"--mean", "", "--std", "0.5,0.5,0.5"}, {"--mean"});
   refuses({"--resize", "0"}, {"--resize"});
   refuses({"--crop", "-1"}, {"--crop"});
   refuses({"--interpolation", "lanczos"}, {"--interpolation", "bicubic"});

@@ -206,7 +206,7 @@ TEST_F(ImageFolder, RefusesSizesThatCannotBe) {
       [&] {
         load(ImageFit{100, 100});
       },
-      {thin, "20000x1", "too thin"}));
+      {thin, "20000x1", "too many"}));
   for (const std::int64_t size : {-1, 0, 10'001}) {
     EXPECT_TRUE(throws<ConfigError>([&] { load(ImageFit{size, size}); }, {std::to_string(size)}));
   }

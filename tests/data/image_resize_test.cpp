@@ -142,7 +142,7 @@ TEST(FitTo, RefusesWhatCannotBe) {
       [] {
         fit_to(noise(1, 20'000), {100, 100});
       },
-      {"20000x1", "too thin", "2000000"}));
+      {"20000x1", "too many", "2000000"}));
 }
 
 }  // namespace

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <set>
 
+#include "kernels/check.h"
 #include "kernels/cpu/device/thread_pool.h"
-#include "kernels/error.h"
+#include "tests/support/errors.h"
 
 namespace msd {
 namespace {
@@ -130,6 +132,16 @@ TEST(Synthetic, RefusesEmptyParts) {
   EXPECT_THROW(make_synthetic(sizes(0, 1)), ConfigError);
   EXPECT_THROW(make_synthetic(sizes(1, 0)), ConfigError);
   EXPECT_THROW(make_synthetic(sizes(-5, 1)), ConfigError);
+}
+
+TEST(Synthetic, TellsWhichOptionAsksForTooFewOrTooMany) {
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  for (const std::int64_t count : {std::int64_t{0}, std::int64_t{-1}, most}) {
+    EXPECT_TRUE(test::throws<ConfigError>([&] { make_synthetic(sizes(count, 10)); },
+                                          {message("--synthetic-train ", count), "1 to "}));
+    EXPECT_TRUE(test::throws<ConfigError>([&] { make_synthetic(sizes(10, count)); },
+                                          {message("--synthetic-test ", count), "1 to "}));
+  }
 }
 
 }  // namespace

@@ -193,11 +193,8 @@ TEST(Rooms, KeepLargeHeadersOutOfHeaders) {
 
 TEST(Rooms, AreNotHalls) {
   constexpr std::size_t kMost = 450;
-  // One machine each, which would not be simpler in two files.
-  const std::set<std::string> exempt = {"engine/files/pickle.cpp"};
   for (const Source& source :
        sources_in({"kernels", "engine", "data", "models", "apps", "tests", "bench"})) {
-    if (exempt.contains(source.path)) continue;
     EXPECT_LE(source.lines.size(), kMost) << source.path;
   }
 }
