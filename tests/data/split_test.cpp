@@ -140,14 +140,14 @@ TEST(Split, RefusesFilesThatAreNoSplit) {
     const std::string path = folder.write("s.json", text);
     EXPECT_TRUE(throws<FormatError>([&] { load_split(path, data); }, {path, part}));
   };
-  refuse("", "parse error");
-  refuse("{\"format\": \"msd-split\"", "parse error");
-  refuse("[1, 2]", "type_error");
-  refuse("{}", "'format' not found");
+  refuse("", "no JSON at line 1");
+  refuse("{\"format\": \"msd-split\"", "no JSON at line 1, column 23");
+  refuse("[1, 2]", "a value is not as it must be");
+  refuse("{}", "has no format");
   for (const auto& item : good.items()) {
     nlohmann::json file = good;
     file.erase(item.key());
-    refuse(file.dump(), "'" + item.key() + "' not found");
+    refuse(file.dump(), "has no " + item.key());
   }
   const auto with = [&](const std::string& key, const nlohmann::json& value) {
     nlohmann::json file = good;
