@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <iterator>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
@@ -15,6 +14,7 @@
 #include "data/image_file.h"
 #include "data/image_listing.h"
 #include "data/image_resize.h"
+#include "engine/files/json_text.h"
 #include "kernels/check.h"
 #include "kernels/cpu/device/thread_pool.h"
 
@@ -46,12 +46,9 @@ fs::path find_test_folder(const fs::path& root) {
 
 /// Checkpoints store class names as JSON, which is UTF-8: better refused now than after an epoch.
 void require_utf8(const fs::path& class_folder) {
-  try {
-    static_cast<void>(nlohmann::json(class_folder.filename().string()).dump());
-  } catch (const nlohmann::json::exception&) {
-    throw FormatError(
-        message("folder: the name of ", class_folder.string(), " is not UTF-8; rename the folder"));
-  }
+  if (is_utf8(class_folder.filename().string())) return;
+  throw FormatError(
+      message("folder: the name of ", class_folder.string(), " is not UTF-8; rename the folder"));
 }
 
 /// Throws an E with all faults, where there are any.
@@ -164,19 +161,6 @@ void for_each_index(cpu::ThreadPool* pool, std::int64_t first, std::int64_t last
   if (error) std::rethrow_exception(error);
 }
 
-Image read_listed(const ListedImage& listed) {
-  if (!listed.fault.empty()) throw IoError(listed.path + ": " + listed.fault);
-  return decode_image_file(listed.path);
-}
-
-Image fit_file(const std::string& path, const Image& image, const ImageFit& fit) {
-  try {
-    return fit_to(image, fit);
-  } catch (const ShapeError& error) {
-    throw FormatError(path + ": " + error.what());
-  }
-}
-
 void allocate(ImageSet& set, std::int64_t count) {
   set.c = 3;
   const std::int64_t bytes = count * set.image_elems();
@@ -225,8 +209,8 @@ ImageSet read_part(const fs::path& part, const Listing& listing, std::int64_t h,
       faults.list.add(position + i, error.what());
     };
     try {
-      Image image = read_listed(listed);
-      if (fit) image = fit_file(listed.path, image, *fit);
+      listed.require_usable();
+      const Image image = fit ? load_fitted(listed.path, *fit) : decode_image_file(listed.path);
       if (image.h == h && image.w == w) {
         std::copy(image.pixels.begin(), image.pixels.end(),
                   set.images.begin() + i * set.image_elems());
@@ -257,7 +241,8 @@ ImageSet read_part(const fs::path& part, const Listing& listing, std::int64_t h,
 Image first_image(const Listing& listing) {
   for (const ListedImage& listed : listing.images) {
     try {
-      return read_listed(listed);
+      listed.require_usable();
+      return decode_image_file(listed.path);
     } catch (const IoError&) {
     } catch (const FormatError&) {  // told with the others
     }

@@ -167,6 +167,10 @@ std::string image_endings_text() {
   return text;
 }
 
+void ListedImage::require_usable() const {
+  if (!fault.empty()) throw IoError(path + ": " + fault);
+}
+
 void LeftOut::add(const LeftOut& other) {
   for (const auto& [ending, count] : other.by_ending) by_ending[ending] += count;
   hidden += other.hidden;

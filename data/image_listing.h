@@ -34,6 +34,9 @@ struct LeftOut {
 struct ListedImage {
   std::string path;  // FOLDER/SUB/NAME
   std::string fault;
+
+  /// Throws IoError where there is a fault.
+  void require_usable() const;
 };
 
 struct ImageListing {

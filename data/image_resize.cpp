@@ -209,4 +209,13 @@ Image fit_to(const Image& image, const ImageFit& fit) {
                      fit.crop, fit.crop);
 }
 
+Image load_fitted(const std::string& path, const ImageFit& fit) {
+  const Image image = decode_image_file(path);
+  try {
+    return fit_to(image, fit);
+  } catch (const ShapeError& error) {
+    throw FormatError(path + ": " + error.text());
+  }
+}
+
 }  // namespace msd

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "data/image_file.h"
 #include "engine/image_fit.h"
@@ -28,5 +29,8 @@ void require_possible(const ImageFit& fit);
 /// resized to the whole pixels of resize * longer / shorter. Throws as require_possible(), and
 /// ShapeError for a picture so thin that it would have too many pixels then.
 Image fit_to(const Image& image, const ImageFit& fit);
+/// fit_to() of decode_image_file(). Throws as these, but FormatError naming the file for
+/// ShapeError.
+Image load_fitted(const std::string& path, const ImageFit& fit);
 
 }  // namespace msd

@@ -15,8 +15,8 @@ struct ChosenNetwork {
   /// The fields in which it differs from that.
   ConfigHints changes;
 
-  /// "network: cifar10-anytime10 with --blocks 7: 7 exits, 3058660 parameters, last exit ...",
-  /// without an end of line.
+  /// "network: cifar10-anytime10 with --blocks 7: 7 exits, 3058660 parameters, to the last exit
+  /// ...", without an end of line.
   std::string line() const;
   /// The same, and every field.
   nlohmann::json json() const;

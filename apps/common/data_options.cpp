@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/data_options.h"
 
-#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -25,13 +24,6 @@ std::string of_files(const DatasetRow& row) {
 
 std::string name_if_in_folder(const DatasetRow& row) {
   return row.needs_folder() ? std::string(row.name) : "";
-}
-
-// Null where the images stay as they are.
-nlohmann::json fit_json(const std::optional<ImageFit>& fit) {
-  if (!fit) return {};
-  return {
-      {"resize", fit->resize}, {"crop", fit->crop}, {"interpolation", name(fit->interpolation)}};
 }
 
 }  // namespace
@@ -135,7 +127,10 @@ nlohmann::json DataOptions::identity() const {
     json["holdout_mode"] = holdout_mode_;
     json["holdout_seed"] = holdout_seed_;
   }
-  if (row().resizes) json["fit"] = fit_json(dataset_.fit);
+  if (row().resizes) {
+    json["fit"] =
+        dataset_.fit ? nlohmann::json(*dataset_.fit) : nlohmann::json();  // null: as they are
+  }
   for (const DatasetNumber& number : row().numbers) {
     const std::string name(number.name);
     json[name] = dataset_.numbers.at(name);

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <string_view>
 
+#include "apps/common/number_text.h"
 #include "data/catalog.h"
 #include "engine/files/file.h"
 #include "engine/files/json_text.h"
@@ -15,24 +15,18 @@
 namespace msd {
 namespace {
 
+// Nothing where the text is none.
 std::optional<std::array<double, 3>> three_numbers(std::string_view text) {
-  std::array<double, 3> values{};
-  const char* at = text.data();
-  const char* end = at + text.size();
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const auto [next, error] = std::from_chars(at, end, values[i]);
-    const bool is_last = i + 1 == values.size();
-    if (error != std::errc() || (is_last ? next != end : next == end || *next != ',')) return {};
-    at = is_last ? next : next + 1;
-  }
-  return values;
+  std::vector<double> values;
+  if (!read_numbers(text, values).empty() || values.size() != 3) return std::nullopt;
+  return std::array{values[0], values[1], values[2]};
 }
 
 std::string problem_of_three(const std::string& text) {
-  return three_numbers(text) ? ""
-                             : text +
-                                   " is not three numbers, of red, green and blue, with commas "
-                                   "between them, as 0.485,0.456,0.406";
+  if (three_numbers(text)) return "";
+  return message('"', printable(text),
+                 "\" is not three numbers, of red, green and blue, with commas between them, as "
+                 "0.485,0.456,0.406");
 }
 
 std::string normalization_names() {

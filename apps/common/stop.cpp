@@ -27,7 +27,7 @@ constexpr std::int64_t kPatienceMs = 3000;
 // For the handler, which may use what is async-signal-safe only.
 char program_name[64];
 std::atomic<bool> finishing{false}, stop_asked{false};
-std::atomic<std::int64_t> asked_at{0};
+std::atomic<std::int64_t> asked_at{0};  // by the first signal; 0: by none
 
 std::int64_t now_ms() {
   timespec now{};
@@ -64,14 +64,15 @@ void end_by(int signal) {
 
 extern "C" void on_stop_signal(int signal) {
   const int error = errno;
+  std::int64_t first = 0;
   if (!finishing) {
     end_by(signal);
-  } else if (!stop_asked.exchange(true)) {
-    asked_at = now_ms();
+  } else if (asked_at.compare_exchange_strong(first, now_ms())) {
+    stop_asked = true;
     say(signal, signal == SIGINT ? ": finishing what is in hand; Ctrl-C again, 3 seconds later or "
                                    "more, ends at once\n"
                                  : ": finishing what is in hand\n");
-  } else if (signal == SIGINT && now_ms() - asked_at >= kPatienceMs) {
+  } else if (signal == SIGINT && now_ms() - first >= kPatienceMs) {
     end_by(signal);
   }
   errno = error;
@@ -83,6 +84,7 @@ StopSignals::StopSignals(const std::string& program) {
   const std::string prefix = program.substr(0, sizeof program_name - 3) + ": ";
   std::copy_n(prefix.c_str(), prefix.size() + 1, program_name);
   finishing = stop_asked = false;
+  asked_at = 0;
   for (const StopSignal& each : kStopSignals) handle(each.number, on_stop_signal);
   handle(SIGXFSZ, SIG_IGN);
   handle(SIGPIPE, nullptr);

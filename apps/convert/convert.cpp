@@ -10,9 +10,11 @@
 #include "apps/convert/describe.h"
 #include "apps/convert/values.h"
 #include "data/split.h"
+#include "engine/files/pickle_objects.h"
 #include "engine/files/torch_file.h"
 #include "kernels/check.h"
 #include "models/onnx/onnx_export.h"
+#include "models/weights/network_place.h"
 #include "models/weights/torch7_state.h"
 #include "models/weights/torch_state.h"
 
@@ -124,7 +126,13 @@ void convert_values(const PickleValue& root, const ConvertOptions& options) {
       write_file_atomically(options.output, values_text(root) + "\n");
       return;
     case ConvertTarget::safetensors: {
-      const std::map<std::string, Tensor> tensors = values_tensors(root);
+      std::vector<std::string> left_out;
+      const std::map<std::string, Tensor> tensors = values_tensors(root, left_out);
+      if (!left_out.empty()) {
+        std::cerr << "warning: " << options.input
+                  << ": left out, as no tensor here has their types: " << names_text(left_out)
+                  << '\n';
+      }
       if (tensors.empty()) throw ConfigError("holds no tensor; write .json");
       write_safetensors(options.output, named(tensors));
       return;
@@ -168,11 +176,15 @@ std::optional<StateDict> state_or_values(const FileBytes& file, WeightsFormat fo
   return std::nullopt;
 }
 
-void convert_tensors(const std::map<std::string, Tensor>& tensors, const ConvertOptions& options) {
+void convert_tensors(const Safetensors& file, const ConvertOptions& options) {
   PickleArena arena(~std::size_t{0} / 2);
   PickleValue::Dict dict;
-  for (const auto& [name, tensor] : tensors) {
+  for (const auto& [name, tensor] : file.tensors) {
     dict.items.emplace_back(arena.add(std::string(name)), arena.add(Tensor(tensor)));
+  }
+  for (const auto& [name, type] : file.passed_over) {
+    dict.items.emplace_back(arena.add(std::string(name)),
+                            opaque_object("tensor of " + type, nullptr, arena));
   }
   convert_values(*arena.add(std::move(dict)), options);
 }
@@ -197,7 +209,7 @@ std::optional<Checkpoint> weights_or_other(const ConvertOptions& options) {
   if (state) return make_checkpoint(options.input, format, std::move(*state));
   if (format != WeightsFormat::safetensors) return std::nullopt;
   if (!options.values) return read_checkpoint(options.input, options.entry);
-  convert_tensors(read_safetensors(options.input).tensors, options);
+  convert_tensors(read_safetensors(options.input), options);
   return std::nullopt;
 }
 

@@ -47,11 +47,10 @@ std::string options_of(const MsdnetConfig& config) {
 nlohmann::json preprocessing_json(const Checkpoint& checkpoint) {
   if (!checkpoint.data) return {};
   const Preprocessing& preprocessing = checkpoint.data->preprocessing;
-  return {{"resize", preprocessing.fit.resize},
-          {"crop", preprocessing.fit.crop},
-          {"interpolation", name(preprocessing.fit.interpolation)},
-          {"mean", preprocessing.mean},
-          {"std", preprocessing.std}};
+  nlohmann::json json(preprocessing.fit);
+  json["mean"] = preprocessing.mean;
+  json["std"] = preprocessing.std;
+  return json;
 }
 
 // The first few, where there are many.

@@ -6,6 +6,8 @@
 #include <ostream>
 #include <set>
 
+#include "engine/files/json_text.h"
+#include "engine/files/pickle_objects.h"
 #include "kernels/check.h"
 
 namespace msd {
@@ -74,11 +76,6 @@ Json elements(const Tensor& tensor, std::size_t axis, std::int64_t& at) {
   return list;
 }
 
-// Text of files need not be UTF-8.
-std::string text_of(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 Json tensor_json(const Tensor& tensor, Visit& visit) {
   std::int64_t lists = 1;
   for (const std::int64_t d : tensor.shape()) {
@@ -122,24 +119,31 @@ Json to_json(const PickleValue& value, int depth, Visit& visit) {
   return Json{{"object", value.kind()}};  // bytes, a class, a storage
 }
 
+struct Collected {
+  std::map<std::string, Tensor> tensors;
+  std::vector<std::string> left_out;
+};
+
 void collect(const PickleValue& value, const std::string& path, int depth, Visit& visit,
-             std::map<std::string, Tensor>& tensors) {
+             Collected& out) {
   visit.enter(depth);
   const auto below = [&](const PickleValue& item, const std::string& part) {
-    collect(item, path.empty() ? part : path + "." + part, depth + 1, visit, tensors);
+    collect(item, path.empty() ? part : path + "." + part, depth + 1, visit, out);
   };
+  const std::string name = path.empty() ? "value" : path;
   if (const auto* tensor = value.as<Tensor>()) {
-    const std::string name = path.empty() ? "value" : path;
-    if (!tensors.emplace(name, tensor->contiguous()).second) {
+    if (!out.tensors.emplace(name, tensor->contiguous()).second) {
       throw FormatError("has two tensors called " + printable(name));
     }
   } else if (const auto* list = value.as<List>()) {
     for (std::size_t i = 0; i < list->items.size(); ++i) below(*list->items[i], std::to_string(i));
   } else if (const auto* dict = value.as<Dict>()) {
     for (const auto& [key, item] : dict->items) below(*item, key_text(*key));
+  } else if (is_opaque_tensor(value)) {
+    out.left_out.push_back(name);
   } else if (const auto* object = value.as<Object>(); object != nullptr && visit.first(value)) {
     for (const auto& [key, item] : object->items.items) below(*item, key_text(*key));
-    if (object->state != nullptr) collect(*object->state, path, depth + 1, visit, tensors);
+    if (object->state != nullptr) collect(*object->state, path, depth + 1, visit, out);
   }
 }
 
@@ -180,7 +184,7 @@ void print(std::ostream& out, const PickleValue& value, const std::string& path,
     const bool flat = std::all_of(list->items.begin(), list->items.end(),
                                   [](const PickleValue* item) { return is_leaf(*item); });
     out << label << ": list of " << list->items.size();
-    if (flat) out << ": " << text_of(to_json(value, depth, visit));
+    if (flat) out << ": " << printed_json(to_json(value, depth, visit));
     out << '\n';
     if (flat) return;
     for (std::size_t i = 0; i < list->items.size(); ++i) below(*list->items[i], std::to_string(i));
@@ -193,7 +197,7 @@ void print(std::ostream& out, const PickleValue& value, const std::string& path,
     if (state == nullptr) return;
     for (const auto& [key, item] : state->items) below(*item, key_text(*key));
   } else {
-    out << label << ": " << text_of(to_json(value, depth, visit)) << '\n';
+    out << label << ": " << printed_json(to_json(value, depth, visit)) << '\n';
   }
 }
 
@@ -223,7 +227,7 @@ void print(std::ostream& out, const Torch7Value& value, const std::string& path,
 
 std::string values_text(const PickleValue& root) {
   Visit visit;
-  return text_of(to_json(root, 0, visit));
+  return printed_json(to_json(root, 0, visit));
 }
 
 void print_values(std::ostream& out, const PickleValue& root) {
@@ -236,11 +240,13 @@ void print_values(std::ostream& out, const Torch7Value& root) {
   print(out, root, "", 0, visit);
 }
 
-std::map<std::string, Tensor> values_tensors(const PickleValue& root) {
+std::map<std::string, Tensor> values_tensors(const PickleValue& root,
+                                             std::vector<std::string>& left_out) {
   Visit visit;
-  std::map<std::string, Tensor> tensors;
-  collect(root, "", 0, visit, tensors);
-  return tensors;
+  Collected out;
+  collect(root, "", 0, visit, out);
+  left_out = std::move(out.left_out);
+  return std::move(out.tensors);
 }
 
 }  // namespace msd

@@ -4,6 +4,7 @@
 #include <iosfwd>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "engine/files/pickle.h"
 #include "engine/files/torch7_file.h"
@@ -22,7 +23,8 @@ void print_values(std::ostream& out, const PickleValue& root);
 void print_values(std::ostream& out, const Torch7Value& root);
 
 /// Its tensors by their paths ("optimizer.state.0.momentum_buffer"), those in objects too; one that
-/// is the root is called "value".
-std::map<std::string, Tensor> values_tensors(const PickleValue& root);
+/// is the root is called "value". left_out: the paths of those of types that none here has.
+std::map<std::string, Tensor> values_tensors(const PickleValue& root,
+                                             std::vector<std::string>& left_out);
 
 }  // namespace msd

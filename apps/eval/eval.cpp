@@ -8,7 +8,6 @@
 #include "apps/eval/budget.h"
 
 namespace msd {
-
 namespace {
 
 // Before the work: what could not be written, or would replace what is read.

@@ -19,9 +19,7 @@ namespace {
 /// A path need not be UTF-8, which JSON is. What is not is replaced, and the bytes said beside it.
 ordered_json json_of_input(const ordered_json& name) {
   ordered_json json = {{"input", name}};
-  try {
-    static_cast<void>(name.dump());
-  } catch (const ordered_json::exception&) {
+  if (name.is_string() && !is_utf8(name.get<std::string>())) {
     std::ostringstream hex;
     hex << std::hex << std::setfill('0');
     for (const char byte : name.get<std::string>()) {

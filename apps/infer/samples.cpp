@@ -20,14 +20,8 @@ class FileSamples : public Samples {
   std::int64_t size() const override { return static_cast<std::int64_t>(images_.size()); }
   nlohmann::ordered_json name(std::int64_t i) const override { return at(i).path; }
   const std::uint8_t* pixels(std::int64_t i, Image& scratch) const override {
-    const auto& [path, fault] = at(i);
-    if (!fault.empty()) throw IoError(path + ": " + fault);
-    scratch = decode_image_file(path);
-    try {
-      scratch = fit_to(scratch, fit_);
-    } catch (const ShapeError& error) {
-      throw FormatError(path + ": " + error.what());
-    }
+    at(i).require_usable();
+    scratch = load_fitted(at(i).path, fit_);
     return scratch.pixels.data();
   }
   std::optional<std::int32_t> label(std::int64_t) const override { return std::nullopt; }
@@ -70,6 +64,8 @@ void append_images(const std::string& folder, std::vector<ListedImage>& images, 
     std::move(found.images.begin(), found.images.end(), std::back_inserter(images));
     left_out.add(found.left_out);
   } catch (const IoError& error) {
+    images.push_back({folder, error.what()});
+  } catch (const FormatError& error) {
     images.push_back({folder, error.what()});
   }
 }

@@ -28,8 +28,8 @@ class Samples {
 };
 
 /// Image files, and those of list_image_files in folders, the first `limit` (0: all), each brought
-/// to the input with fit_to(). What is no image, such as a folder without any, is a sample too,
-/// whose pixels() says so. Tells on stderr what is left out of the folders.
+/// to the input with load_fitted(). What is no image, such as a folder without any, is a sample
+/// too, whose pixels() says so. Tells on stderr what is left out of the folders.
 std::unique_ptr<Samples> file_samples(const std::vector<std::string>& inputs, std::int64_t limit,
                                       const ImageFit& fit);
 

@@ -7,6 +7,7 @@
 
 #include "apps/common/model_file.h"
 #include "apps/common/table.h"
+#include "engine/files/json_text.h"
 #include "models/network/cost.h"
 #include "models/network/floor.h"
 #include "models/weights/checkpoint.h"
@@ -70,14 +71,11 @@ void print_costs(const TrainOptions& options) {
     for (const Work& stage : stages) of_stages.push_back(floors.json(stage));
     nlohmann::json of_step = floors.json(step);
     of_step["batch"] = options.recipe.batch_size;
-    std::cout << nlohmann::json{{"network", chosen.json()},
-                                {"params", costs.back().params},
-                                {"exits", exits},
-                                {"precision", options.recipe.precision.name},
-                                {"training_step", of_step},
-                                {"stages", of_stages}}
-                     .dump()
-              << '\n';
+    const nlohmann::json json = {
+        {"network", chosen.json()}, {"params", costs.back().params},
+        {"exits", exits},           {"precision", options.recipe.precision.name},
+        {"training_step", of_step}, {"stages", of_stages}};
+    std::cout << printed_json(json) << '\n';
     return;
   }
   std::cout << chosen.line() << "\n\n";

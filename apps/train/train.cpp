@@ -280,7 +280,7 @@ int run_training(const TrainOptions& options, const std::optional<StoppedRun>& s
   save_split(folder.split().string(), data, split);
   write_config(folder, config, stored);
   if (options.json) {
-    std::cout << nlohmann::json{{"network", chosen.json()}}.dump() << std::endl;
+    std::cout << printed_json({{"network", chosen.json()}}) << std::endl;
   } else {
     print_start(run, folder, chosen);
   }

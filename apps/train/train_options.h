@@ -38,8 +38,8 @@ class TrainOptions {
   std::int64_t save_every = 0, log_interval = 0;
   std::string keep = "0", on_save_error = "stop";
   bool json = false, dry_run = false;
-  double bandwidth = 0.0,
-         matrix_rate = 0.0;  // of the device whose floors --dry-run prints; 0: none
+  // Of the device whose floors --dry-run prints; 0: none.
+  double bandwidth = 0.0, matrix_rate = 0.0;
   std::string tensors, save_state;
   std::int64_t steps = 1;
 

@@ -204,12 +204,15 @@ bool Trainer::finish_epoch() {
 }
 
 nlohmann::json Trainer::training_line() const {
-  const double seconds = std::max(1e-9, epoch_seconds_);
+  // A run that was stopped while evaluating has no step of this epoch to do again, and no time.
+  const auto in_time = [&](double value) {
+    return epoch_seconds_ > 0.0 ? value / epoch_seconds_ : 0.0;
+  };
   return {{"epoch", state_.epoch + 1},
           {"lr", schedule_.lr(state_.epoch, state_.step - 1)},
           {"seconds", epoch_seconds_},
-          {"images_per_second", static_cast<double>(epoch_images_) / seconds},
-          {"data_wait_share", feed_.wait_seconds() / seconds},
+          {"images_per_second", in_time(static_cast<double>(epoch_images_))},
+          {"data_wait_share", in_time(feed_.wait_seconds())},
           {"train", figures(state_.counts, exit_weights_)}};
 }
 

@@ -82,8 +82,7 @@ class Trainer {
   /// What metrics.jsonl tells of the epoch's training.
   nlohmann::json training_line() const;
   /// Adds what the network gives on the hold-out and the test images. Returns true where it is the
-  /// best so far, which state_ tells then. Throws Stopped, and has
-  /// changed nothing then.
+  /// best so far, which state_ tells then. Where it throws Stopped it has changed nothing.
   bool evaluate_epoch(nlohmann::json& line);
   void start_next_epoch();
   void save_latest(bool is_last);

@@ -2,7 +2,6 @@
 #include "data/decoders/kind.h"
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 
 #include "data/decoders/decoders.h"

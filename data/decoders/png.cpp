@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <png.h>
 
-#include <algorithm>
 #include <array>
 #include <csetjmp>
 #include <cstdio>

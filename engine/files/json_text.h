@@ -24,9 +24,11 @@ std::string json_problem(const std::exception& error);
 /// Runs `read`; where it throws a nlohmann::json::exception or FormatError, throws FormatError:
 /// `place`, a colon and what it said.
 void reading_json(const std::string& place, const std::function<void()>& read);
+
 /// What is printed: as dump(indent), with a replacement character for bytes that are not UTF-8,
 /// which paths may hold.
 std::string printed_json(const nlohmann::ordered_json& value, int indent = -1);
+/// Whether JSON can hold the text.
 bool is_utf8(const std::string& text);
 
 /// object.at(key).get_to(value), but a whole number is one that its type holds or FormatError: the

@@ -45,7 +45,7 @@ struct PickleValue {
   struct Storage {  // memory of tensors
     std::shared_ptr<Buffer> buffer;
     std::optional<DType> dtype;  // absent where no tensor here has the type
-    std::string_view type;       // "int8"; lives as long as the program
+    std::string_view type;       // "int8"; lives as long as the values
     std::int64_t width = 1;      // bytes of an element
   };
 

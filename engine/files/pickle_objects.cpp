@@ -2,7 +2,6 @@
 #include "engine/files/pickle_objects.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <optional>
 
@@ -375,6 +374,11 @@ void PythonHost::refuse_call(const std::string& name) {
 
 PickleValue* opaque_object(std::string type, const PickleValue* arguments, PickleArena& arena) {
   return object_of(*arena.add(Global{std::move(type)}), arguments, arena);
+}
+
+bool is_opaque_tensor(const PickleValue& value) {
+  const auto* object = value.as<Object>();
+  return object != nullptr && object->type->as<Global>()->name.starts_with("tensor ");
 }
 
 }  // namespace msd

@@ -32,5 +32,7 @@ class PythonHost : public PickleHost {
 
 /// An Object of a type that has no class here, such as "tensor of int8".
 PickleValue* opaque_object(std::string type, const PickleValue* arguments, PickleArena& arena);
+/// Whether it is one of these that stands for a tensor.
+bool is_opaque_tensor(const PickleValue& value);
 
 }  // namespace msd

@@ -136,15 +136,26 @@ void verify_checksum(const std::string& checksum, std::span<const std::byte> fil
       "the old checksum; then remove that entry of its metadata)");
 }
 
-}  // namespace
-
-Safetensors parse_safetensors(const std::shared_ptr<const FileBytes>& bytes) {
-  const std::span<const std::byte> file = bytes->bytes();
-  if (file.size() < 8) throw FormatError("is shorter than a safetensors header");
+// Of a file of 8 bytes or more.
+std::uint64_t named_header_bytes(std::span<const std::byte> file) {
   std::uint64_t header_bytes = 0;
   for (std::size_t i = 0; i < 8; ++i) {
     header_bytes |= static_cast<std::uint64_t>(file[i]) << (8 * i);
   }
+  return header_bytes;
+}
+
+}  // namespace
+
+bool looks_like_safetensors(std::span<const std::byte> bytes) {
+  return bytes.size() > 8 && bytes[8] == std::byte{'{'} &&
+         named_header_bytes(bytes) <= kMaxHeaderBytes;
+}
+
+Safetensors parse_safetensors(const std::shared_ptr<const FileBytes>& bytes) {
+  const std::span<const std::byte> file = bytes->bytes();
+  if (file.size() < 8) throw FormatError("is shorter than a safetensors header");
+  const std::uint64_t header_bytes = named_header_bytes(file);
   if (header_bytes > kMaxHeaderBytes || header_bytes > file.size() - 8) {
     throw FormatError(message("names a header of ", header_bytes, " bytes in a file of ",
                               file.size(), "; it is truncated or no safetensors file"));

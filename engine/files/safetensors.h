@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +28,9 @@ struct Safetensors {
 /// The metadata entry that write_safetensors adds: a Hash of the whole file, its own 32 digits as
 /// zeros.
 inline constexpr std::string_view kChecksumKey = "checksum";
+
+/// Whether bytes begin like a file of this format: the header's size and the brace of its JSON.
+bool looks_like_safetensors(std::span<const std::byte> bytes);
 
 /// Reads and checks a file: the checksum where it has one, sizes, offsets without gap or overlap,
 /// no name twice, types that the format has (F64, F32, F16, BF16, I64, I32 and U8 are read, others

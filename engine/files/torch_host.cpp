@@ -180,11 +180,13 @@ PickleValue* TorchHost::rebuild_tensor(const Values& given, PickleArena& arena) 
   }
   const auto* type = given.size() > 6 ? given[6]->as<PickleValue::Global>() : nullptr;
   if (type == nullptr) {
-    if (is_lazy(given))
+    if (is_lazy(given)) {
       return opaque_object("tensor that is conjugated or negated", given[2], arena);
+    }
     return tensor(*held, given, arena);
   }
   Storage storage = *held;
+  storage.dtype.reset();  // that of the tensor counts
   storage.type = type->name;
   if (storage.type.starts_with("torch.")) storage.type.remove_prefix(6);
   for (const StorageType& known : kStorageTypes) {

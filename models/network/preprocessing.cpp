@@ -2,7 +2,7 @@
 #include "models/network/preprocessing.h"
 
 #include <algorithm>
-#include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "kernels/check.h"
 
@@ -85,6 +85,10 @@ Interpolation interpolation_named(std::string_view wanted) {
 
 std::span<const Interpolation> interpolations() { return kInterpolations; }
 
+void to_json(nlohmann::json& json, const ImageFit& fit) {
+  json = {{"resize", fit.resize}, {"crop", fit.crop}, {"interpolation", name(fit.interpolation)}};
+}
+
 std::span<const NamedNormalization> normalizations() { return kNormalizations; }
 
 const NamedNormalization* find_normalization(std::string_view wanted) {
@@ -148,8 +152,9 @@ Preprocessing with_hints(Preprocessing base, const PreprocessingHints& hints,
         "a crop of ", *hints.crop, " pixels: the network takes images of ", size, "x", size,
         ", and the crop is what it sees; leave it out, or give ", "the network that image size"));
   }
-  if (fit.crop != size)
+  if (fit.crop != size) {
     fit.resize = std::max(size, fit.resize * size / std::max<std::int64_t>(1, fit.crop));
+  }
   fit.crop = size;
   fit.resize = hints.resize.value_or(fit.resize);
   fit.interpolation = hints.interpolation.value_or(fit.interpolation);

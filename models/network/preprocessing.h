@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -25,6 +26,8 @@ std::string_view name(Interpolation interpolation);
 /// Throws ConfigError for any other name.
 Interpolation interpolation_named(std::string_view name);
 std::span<const Interpolation> interpolations();
+/// {"resize", "crop", "interpolation"}
+void to_json(nlohmann::json& json, const ImageFit& fit);
 
 /// Mean and deviation under a name, as shares of 255.
 struct NamedNormalization {

@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "engine/files/byte_reader.h"
 #include "engine/files/file_kind.h"
 #include "engine/files/hash.h"
 #include "engine/files/json_text.h"
@@ -32,14 +31,6 @@ std::string fingerprint_of(const std::map<std::string, Tensor>& tensors) {
               static_cast<std::size_t>(tensor.elems() * size_bytes(tensor.dtype()))});
   }
   return hash.text();
-}
-
-// The header's size, less than the format's limit, and the brace of its JSON.
-bool looks_like_safetensors(std::span<const std::byte> bytes) {
-  constexpr std::size_t kSizeBytes = 8;
-  constexpr std::uint64_t kMostHeader = 100'000'000;
-  if (bytes.size() <= kSizeBytes || bytes[kSizeBytes] != std::byte{'{'}) return false;
-  return ByteReader(bytes).value<std::uint64_t>() <= kMostHeader;
 }
 
 StateDict read_state(const std::shared_ptr<const FileBytes>& file, WeightsFormat format,
@@ -79,10 +70,7 @@ nlohmann::json to_json(const DataDescription& data) {
                          {"mean", data.preprocessing.mean},
                          {"std", data.preprocessing.std}};
   const ImageFit& fit = data.preprocessing.fit;
-  if (fit == ImageFit{}) return json;
-  json["resize"] = fit.resize;
-  json["crop"] = fit.crop;
-  json["interpolation"] = name(fit.interpolation);
+  if (fit != ImageFit{}) json.update(nlohmann::json(fit));
   return json;
 }
 

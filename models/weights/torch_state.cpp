@@ -2,7 +2,6 @@
 #include "models/weights/torch_state.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "kernels/check.h"
 #include "models/weights/network_place.h"
@@ -60,8 +59,9 @@ void read_optimizer(const PickleValue& optimizer, const std::vector<std::string>
     }
     settings = settings_of(*group);
     const PickleValue* ids = group->find("params");
-    if (ids == nullptr || ids->as<List>() == nullptr)
+    if (ids == nullptr || ids->as<List>() == nullptr) {
       throw FormatError("a group has no parameters");
+    }
     for (const PickleValue* id : ids->as<List>()->items) {
       if (id->as<std::int64_t>() == nullptr || next == parameters.size()) {
         throw FormatError("it is for other parameters");

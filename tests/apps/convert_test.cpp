@@ -203,6 +203,24 @@ TEST_F(Convert, OtherWeightsAreRefusedUnlessTheirValuesAreAskedFor) {
             std::string::npos);
 }
 
+TEST_F(Convert, ValuesThatNoTensorHereCanHoldAreNamed) {
+  const std::string header = R"({"a":{"dtype":"I8","shape":[2],"data_offsets":[0,2]},)"
+                             R"("b":{"dtype":"U8","shape":[2],"data_offsets":[2,4]}})";
+  std::string file(8, '\0');
+  file[0] = static_cast<char>(header.size());
+  write_file_atomically(path("i8.safetensors"), file + header + "\1\2\3\4");
+  const ProgramResult shown = run_convert({path("i8.safetensors"), "--values"});
+  ASSERT_TRUE(succeeds(shown));
+  EXPECT_NE(shown.out.find("a: tensor of I8"), std::string::npos) << shown.out;
+  const ProgramResult written =
+      run_convert({path("i8.safetensors"), path("x.safetensors"), "--values"});
+  ASSERT_TRUE(succeeds(written));
+  EXPECT_NE(written.err.find("left out, as no tensor here has their types: a\n"), std::string::npos)
+      << written.err;
+  EXPECT_EQ(doubles(read_safetensors(path("x.safetensors")).tensors.at("b")),
+            (std::vector<double>{3, 4}));
+}
+
 TEST_F(Convert, SaysWhatElseAFileHoldsAndWhatWasTaken) {
   write_torch(path("w.pth"),
               TorchObject::dict({{TorchObject::text("state_dict"), network_of(weights_, "model.")},

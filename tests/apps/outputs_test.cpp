@@ -167,6 +167,9 @@ TEST_F(OutputsTest, PathsThatAreNotUtf8) {
   EXPECT_TRUE(on("msd-eval", {"--mode", "budget", "--fit-part", "train"}));
   EXPECT_TRUE(on("msd-infer", {"--json", "--dataset", "synthetic", "--limit", "1", "--p", "1",
                                "--thresholds", odd + "/run/thresholds.json"}));
+  EXPECT_TRUE(on("msd-train", {"--dry-run", "--json"}));
+  EXPECT_TRUE(on("msd-train", {"--json", "--synthetic-train", "20", "--synthetic-test", "4",
+                               "--epochs", "1", "--run-dir", path("retrained")}));
   EXPECT_TRUE(succeeds(run_program("msd-convert", {weights, "--json"})));
   EXPECT_TRUE(succeeds(run_program("msd-convert", {weights, odd + "/out.pth"})));
 
