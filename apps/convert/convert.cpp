@@ -16,6 +16,7 @@
 #include "models/onnx/onnx_export.h"
 #include "models/weights/network_place.h"
 #include "models/weights/torch7_state.h"
+#include "models/weights/torch_networks.h"
 #include "models/weights/torch_state.h"
 
 namespace msd {

@@ -173,9 +173,7 @@ ordered_json thresholds_json(const ThresholdsFile& file) {
 }
 
 void write_thresholds(const std::filesystem::path& path, const ThresholdsFile& file) {
-  // A checkpoint's path need not be UTF-8.
-  const auto replace = ordered_json::error_handler_t::replace;
-  write_file_atomically(path, thresholds_json(file).dump(1, ' ', false, replace) + "\n");
+  write_file_atomically(path, printed_json(thresholds_json(file), 1) + "\n");
 }
 
 ThresholdsFile parse_thresholds_file(std::string_view text) {

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "kernels/check.h"
-#include "models/weights/torch_state.h"
+#include "models/weights/state_dict.h"
 
 namespace msd {
 namespace {

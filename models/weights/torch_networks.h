@@ -23,6 +23,9 @@ struct TorchNetwork {
 /// Every MSDNet below `root`: in state dictionaries and whole models, at most some levels deep.
 std::vector<TorchNetwork> find_torch_networks(const PickleValue& root);
 
+/// Whether there are tensors by name, or a whole model, as weights of any network are.
+bool holds_weights(const PickleValue& root);
+
 /// What lies beside the state dictionary at `path` and the optimiser: the root's other entries, and
 /// the objects of other classes in them, of many the first; each where it is and what it is.
 std::vector<std::pair<std::string, std::string>> values_beside(const PickleValue& root,

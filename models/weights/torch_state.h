@@ -15,9 +15,6 @@ StateDict torch_state(const PickleValue& root, const std::string& entry = {});
 /// Whether torch_state() would find a state dictionary, one or more.
 bool has_torch_state(const PickleValue& root);
 
-/// Whether there are tensors by name, or a whole model, as weights of any network are.
-bool holds_weights(const PickleValue& root);
-
 /// `state` as a checkpoint of the public PyTorch implementation has it: "state_dict", in PyTorch's
 /// order, and where there are velocities "optimizer", SGD's state dictionary. Opens with
 /// weights_only=True (with an optimiser, since PyTorch 2.0). module_prefix: with DataParallel's

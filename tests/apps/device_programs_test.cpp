@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // The programs with --device cuda, on the emulated device.
-#include <cmath>
 
 #include "engine/files/file.h"
 #include "engine/files/safetensors.h"

@@ -2,9 +2,7 @@
 // What each option of the programs says of a value that it cannot have.
 #include <gtest/gtest.h>
 
-#include <iostream>
 #include <regex>
-#include <sstream>
 
 #include "apps/convert/convert_options.h"
 #include "apps/eval/eval_options.h"

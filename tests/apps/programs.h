@@ -45,8 +45,7 @@ testing::AssertionResult fails(const ProgramResult& result, int exit_code,
 testing::AssertionResult succeeds(const ProgramResult& result);
 
 /// A program of the build that runs beside the test, its output thrown away unless a file for it is
-/// named; killed at the latest
-/// when this is destroyed.
+/// named; killed at the latest when this is destroyed.
 class BackgroundProgram {
  public:
   BackgroundProgram(const std::string& program, Arguments arguments,

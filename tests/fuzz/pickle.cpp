@@ -48,8 +48,9 @@ void msd::fuzz::pickle(Bytes bytes) {
       left.insert(left.end(), list->items.begin(), list->items.end());
     }
     const auto* object = value->as<PickleValue::Object>();
-    if (object != nullptr)
+    if (object != nullptr) {
       left.insert(left.end(), {object->type, object->arguments, object->state});
+    }
     const auto* dict = object != nullptr ? &object->items : value->as<PickleValue::Dict>();
     if (dict == nullptr) continue;
     for (const auto& [key, item] : dict->items) left.insert(left.end(), {key, item});
