@@ -2,12 +2,12 @@
 #include "apps/train/train_options.h"
 
 #include <algorithm>
-#include <charconv>
 #include <initializer_list>
 #include <limits>
 #include <optional>
 #include <string_view>
 
+#include "apps/common/number_text.h"
 #include "kernels/check.h"
 
 namespace msd {
@@ -30,9 +30,7 @@ bool works_on_tensors(Option option) {
 std::optional<std::int64_t> kept_epochs(const std::string& text) {
   if (text == "all") return std::numeric_limits<std::int64_t>::max();
   std::int64_t count = 0;
-  const char* end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, count);
-  if (error != std::errc() || at != end || count < 0) return std::nullopt;
+  if (!read_number(text, count).empty() || count < 0) return std::nullopt;
   return count;
 }
 
