@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
 
 #include "data/catalog.h"
 #include "engine/files/file.h"
+#include "engine/files/json_text.h"
 #include "kernels/check.h"
 
 namespace msd {
@@ -41,15 +41,6 @@ std::string normalization_names() {
     names += (names.empty() ? "" : ", ") + std::string(named.name);
   }
   return names;
-}
-
-bool is_utf8(const std::string& text) {
-  try {
-    static_cast<void>(nlohmann::json(text).dump());
-  } catch (const nlohmann::json::exception&) {
-    return false;
-  }
-  return true;
 }
 
 }  // namespace

@@ -98,8 +98,7 @@ TEST_F(DamagedTraining, IsSaidWithTheFilesName) {
   json training = good;
   training["data"]["holdout"] = "all";
   const std::string damaged = write_weights("damaged.safetensors", 1, training);
-  EXPECT_TRUE(
-      fails(run_program("msd-eval", {"--weights", damaged}), 1, {damaged, "holdout is"}));
+  EXPECT_TRUE(fails(run_program("msd-eval", {"--weights", damaged}), 1, {damaged, "holdout is"}));
 }
 
 }  // namespace
