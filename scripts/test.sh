@@ -27,10 +27,10 @@ cd "$(dirname "$0")/.." || exit 1
 . scripts/lib/common.sh
 
 all_parts=(format cpu asan tsan fuzz tidy cuda)
-parts=() full=no fuzz_seconds=5 jobs=""
+parts=() all=no full=no fuzz_seconds=5 jobs=""
 while [ $# -gt 0 ]; do
   case $1 in
-    --all) parts=("${all_parts[@]}") ;;
+    --all) all=yes ;;
     --full) full=yes ;;
     --fuzz) fuzz_seconds=60 ;;
     --jobs) jobs=${2:?--jobs needs a number} && shift ;;
@@ -40,6 +40,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
+[ $all = no ] || parts=("${all_parts[@]}")
 [ ${#parts[@]} -gt 0 ] || parts=(cpu)
 jobs=${jobs:-$(default_jobs)}
 

@@ -133,8 +133,8 @@ struct Classifier::State {
     return answer;
   }
 
-  Answer classify(const Image& image, const ExitRule& rule) {
-    const Image fitted = fit_to(image, data.preprocessing.fit);
+  /// `fitted`: of the size of the input.
+  Answer classify(const Image& fitted, const ExitRule& rule) {
     const Classification found = classifier_for(rule).classify(fitted.pixels.data(), rule);
     Answer said = answer(found.final);
     for (const Outcome& outcome : found.exits) said.exits.push_back(answer(outcome));
@@ -187,11 +187,12 @@ Answer Classifier::classify(std::span<const std::uint8_t> rgb, std::int64_t heig
                              rgb.size(),
                              " bytes; it has 3 * height * width, and at least 1 pixel"));
   }
-  return state_->classify({height, width, {rgb.begin(), rgb.end()}}, rule);
+  const Image image = {height, width, {rgb.begin(), rgb.end()}};
+  return state_->classify(fit_to(image, state_->data.preprocessing.fit), rule);
 }
 
 Answer Classifier::classify_file(const std::string& path, const ExitRule& rule) {
-  return state_->classify(decode_image_file(path), rule);
+  return state_->classify(load_fitted(path, state_->data.preprocessing.fit), rule);
 }
 
 void Classifier::prepare(const ExitRule& rule) { state_->classifier_for(rule).prepare(rule); }
