@@ -68,7 +68,7 @@ void DataOptions::add_to(CommandLine& line, bool for_training) {
   }
 }
 
-void DataOptions::check_usage() const {
+void DataOptions::check_usage(bool dataset_follows) const {
   if (!split_.empty()) {
     line_->refuse_without_effect({"--holdout-mode", "--holdout-seed"}, "--split");
     if (split_.ends_with(".json")) line_->refuse_without_effect({"--holdout"}, "--split");
@@ -77,6 +77,7 @@ void DataOptions::check_usage() const {
   } else if (holdout_mode_ == "last") {
     line_->refuse_without_effect({"--holdout-seed"}, "--holdout-mode last");
   }
+  if (dataset_follows && !dataset_given() && !dataset_stored_) return;
   const std::string chosen = "--dataset " + dataset_.name;
   if (!row().needs_folder()) line_->refuse_without_effect({"--data"}, chosen);
   for (const DatasetRow& other : datasets()) {
@@ -151,6 +152,7 @@ void DataOptions::set_defaults(const nlohmann::json& stored) {
   };
   if (dataset_given() && stored.value("dataset", dataset_.name) != dataset_.name) return;
   dataset_.name = stored.value("dataset", dataset_.name);
+  dataset_stored_ = true;
   if (!data_option_.given()) dataset_.folder = stored.value("data", dataset_.folder);
   if (split_.empty()) {
     split_ = stored.value("split", split_);

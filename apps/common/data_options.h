@@ -27,8 +27,9 @@ class DataOptions {
   bool resizes() const { return row().resizes; }
 
   /// Wrong usage where an option of making the hold-out or the data has no effect. Call from the
-  /// command line's on_parsed(), where they were added for training.
-  void check_usage() const;
+  /// command line's on_parsed(), where they were added for training. dataset_follows: where
+  /// --dataset is not given, set_defaults() will say it.
+  void check_usage(bool dataset_follows) const;
 
   /// Loads the data set and tells its remarks on stderr. Throws ConfigError where an option is
   /// missing or does not fit.
@@ -55,7 +56,8 @@ class DataOptions {
   const DatasetRow& row() const;
 
   DatasetOptions dataset_;
-  std::int64_t holdout_ = -1;  // -1: a tenth
+  bool dataset_stored_ = false;  // set_defaults() said it
+  std::int64_t holdout_ = -1;    // -1: a tenth
   std::string holdout_mode_ = "random";
   std::int64_t holdout_seed_ = 1;
   std::string split_;

@@ -14,9 +14,8 @@ Evaluation evaluate(Runtime& runtime, const Network& network, DType activations,
                     const std::atomic<bool>* stop) {
   const Plan plan(runtime, network, activations);
   LoaderOptions options;
-  options.batch_size =
-      batch > 0 ? batch
-                : std::clamp<std::int64_t>(std::ssize(indices), 1, preferred_batch(runtime));
+  options.batch_size = std::clamp<std::int64_t>(std::ssize(indices), 1,
+                                                batch > 0 ? batch : preferred_batch(runtime));
   options.dtype = network.dtype();
   options.mean = description.preprocessing.mean;
   options.std = description.preprocessing.std;

@@ -50,15 +50,26 @@ void require_no_contradiction(const Checkpoint& checkpoint, const std::vector<st
   }
 }
 
-// The classes of some data sets are whatever lies in their folder: another one may have as many,
-// and mean others.
+// Whether all that are called so have the same classes.
+bool has_fixed_classes(const std::string& dataset) {
+  const DatasetRow* row = find_dataset(dataset);
+  return row != nullptr && !row->classes_vary();
+}
+
+// names: of the network's classes. The classes of some data sets are whatever lies in their folder:
+// another one may have as many, and mean others.
 void require_same_classes(const Checkpoint& checkpoint, const std::vector<std::string>& names,
                           const Dataset& data) {
-  const DatasetRow* known_set = find_dataset(data.name);
-  if (!checkpoint.data || checkpoint.data->dataset != data.name || known_set == nullptr ||
-      !known_set->classes_vary()) {
-    return require_no_contradiction(checkpoint, names, data);
+  require_no_contradiction(checkpoint, names, data);
+  if (!checkpoint.data) return;
+  const std::string& trained_on = checkpoint.data->dataset;
+  if (has_fixed_classes(trained_on) && has_fixed_classes(data.name) && trained_on != data.name &&
+      names != data.class_names) {
+    throw ConfigError(message(checkpoint.path.string(), " is of a network for the classes of ",
+                              trained_on, ", which those of ", data.name,
+                              " are not; give --dataset ", trained_on));
   }
+  if (trained_on != data.name || has_fixed_classes(data.name)) return;
   const std::vector<std::string>& trained = checkpoint.data->class_names;
   const auto [known, here] = std::mismatch(trained.begin(), trained.end(), data.class_names.begin(),
                                            data.class_names.end());

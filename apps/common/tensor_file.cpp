@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "apps/common/tensor_file.h"
 
+#include <cmath>
+
 #include "kernels/check.h"
 
 namespace msd {
@@ -19,6 +21,11 @@ std::int64_t count_planar_images(const Tensor& planar, std::int64_t size, const 
   if (!fits || !is_float) {
     throw FormatError(message(path, ": `input` is not F32 or F64 [n,3,", size, ",", size,
                               "], which the network takes"));
+  }
+  for (std::int64_t i = 0; i < planar.elems(); ++i) {
+    const double value = load_element(planar.data(), planar.dtype(), i);
+    if (std::isfinite(value)) continue;
+    throw FormatError(message(path, ": `input` is ", value, " at element ", i));
   }
   return shape[0];
 }

@@ -196,12 +196,17 @@ std::optional<Checkpoint> weights_or_other(const ConvertOptions& options) {
     write_split(options);
     return std::nullopt;
   }
-  const FileBytes file(options.input);
+  const auto file = std::make_shared<const FileBytes>(options.input);
   WeightsFormat format{};
   std::optional<StateDict> state;
   try {
-    format = weights_format(file.bytes());
-    if (format != WeightsFormat::safetensors) state = state_or_values(file, format, options);
+    format = weights_format(file->bytes());
+    if (format != WeightsFormat::safetensors) {
+      state = state_or_values(*file, format, options);
+    } else if (options.values) {
+      convert_tensors(parse_safetensors(file), options);
+      return std::nullopt;
+    }
   } catch (const FormatError& error) {
     throw FormatError(options.input + ": " + error.what());
   } catch (const ConfigError& error) {
@@ -209,9 +214,7 @@ std::optional<Checkpoint> weights_or_other(const ConvertOptions& options) {
   }
   if (state) return make_checkpoint(options.input, format, std::move(*state));
   if (format != WeightsFormat::safetensors) return std::nullopt;
-  if (!options.values) return read_checkpoint(options.input, options.entry);
-  convert_tensors(read_safetensors(options.input), options);
-  return std::nullopt;
+  return read_checkpoint(options.input, file, options.entry);
 }
 
 }  // namespace

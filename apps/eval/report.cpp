@@ -142,6 +142,11 @@ void check_report_output(const std::string& output, const std::string& stem, Rep
   const ReportFiles files = report_files(output, stem, format);
   std::error_code failed;
   if (!files.folder.empty() && !fs::is_directory(files.folder, failed)) {
+    if (const fs::path path(output); path.has_extension()) {
+      throw ConfigError(message("--output: ", output, " ends in ", path.extension().string(),
+                                "; give a file ending in .csv or .json, or a folder: one that is "
+                                "there, or a new name without an ending"));
+    }
     return require_makable(files.folder);
   }
   for (const std::string& file : {files.csv, files.json}) check_output({"--output", file}, others);

@@ -146,7 +146,7 @@ SavePolicy TrainOptions::save_policy() const {
 }
 
 void TrainOptions::check_usage() const {
-  data.check_usage();
+  data.check_usage(resume);
   preprocessing.check_usage();
   recipe.check_usage();
   if (!weights.empty()) line_->refuse_without_effect({"--init"}, "--weights");

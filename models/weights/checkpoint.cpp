@@ -174,6 +174,14 @@ WeightsFormat weights_format(std::span<const std::byte> bytes) {
 }
 
 void Checkpoint::load_weights(Network& network) const {
+  for (const auto& [name, tensor] : state.tensors) {
+    if (!name.ends_with(".running_var")) continue;
+    for (std::int64_t i = 0; i < tensor.elems(); ++i) {
+      if (!(load_element(tensor.data(), tensor.dtype(), i) < 0.0)) continue;
+      throw FormatError(message(path.string(), ": ", name, " is below 0 at channel ", i,
+                                ", which no variance is; the file is damaged"));
+    }
+  }
   network.parameters().load_state(state.tensors, path.string(), {std::string(kVelocityPrefix)});
 }
 
@@ -200,7 +208,11 @@ Checkpoint make_checkpoint(const std::filesystem::path& path, WeightsFormat form
 }
 
 Checkpoint read_checkpoint(const std::filesystem::path& path, const std::string& entry) {
-  const auto file = std::make_shared<const FileBytes>(path);
+  return read_checkpoint(path, std::make_shared<const FileBytes>(path), entry);
+}
+
+Checkpoint read_checkpoint(const std::filesystem::path& path,
+                           const std::shared_ptr<const FileBytes>& file, const std::string& entry) {
   WeightsFormat format{};
   StateDict state;
   try {

@@ -50,6 +50,9 @@ struct Checkpoint {
 /// by their bytes. `entry`: which of several networks in it, see choose_network(). Throws IoError
 /// or FormatError naming the file.
 Checkpoint read_checkpoint(const std::filesystem::path& path, const std::string& entry = {});
+/// The same of bytes that were read from there before: a pipe gives them once.
+Checkpoint read_checkpoint(const std::filesystem::path& path,
+                           const std::shared_ptr<const FileBytes>& file, const std::string& entry);
 /// The same of a state that was found in the file `path` already.
 Checkpoint make_checkpoint(const std::filesystem::path& path, WeightsFormat format,
                            StateDict state);

@@ -159,6 +159,17 @@ TEST_F(Eval, HoldOutOfOtherImagesIsRefused) {
   EXPECT_TRUE(succeeds(eval({"--time-images", "0"})));  // the test images are as good as any
 }
 
+// As many classes, but others: every figure would be of guesses.
+TEST_F(Eval, ANetworkForOtherClassesIsRefused) {
+  const std::string cifar = write_cifar(folder_.path() / "cifar");
+  for (const Arguments& more : {Arguments{"--mode", "budget"}, Arguments{"--time-images", "0"}}) {
+    EXPECT_TRUE(fails(eval(more + Arguments{"--dataset", "cifar10", "--data", cifar}), 1,
+                      {weights_, "classes of synthetic", "cifar10"}));
+  }
+  EXPECT_TRUE(fails(infer({"--dataset", "cifar10", "--data", cifar}), 1,
+                    {weights_, "classes of synthetic", "cifar10"}));
+}
+
 TEST_F(Eval, BareStateDictionaryNeedsData) {
   const std::string cifar = write_cifar(folder_.path() / "cifar");
   SystemAllocator host;

@@ -147,6 +147,8 @@ TEST_F(FolderTest, ImageSizeIsRemembered) {
   };
   EXPECT_EQ(answers({path("images/test/cat")}), answers({"--part", "test", "--limit", "7"}));
   EXPECT_TRUE(succeeds(run_program("msd-train", {"--resume", "--run-dir", path("run")})));
+  EXPECT_TRUE(succeeds(
+      run_program("msd-train", {"--resume", "--run-dir", path("run"), "--data", path("images")})));
   write_image("images/train/dog/3.ppm", noise(41, 50));
   EXPECT_TRUE(fails(run_program("msd-train", {"--resume", "--run-dir", path("run")}), 1,
                     {"--resume", "these are others"}));

@@ -128,7 +128,19 @@ TEST_F(OutputsTest, WhatCannotBeWrittenIsSaidBeforeTheWork) {
   }
   EXPECT_TRUE(fails(eval({"--output", path("no/x.csv")}), 1, {"--output", "no folder"}));
   EXPECT_TRUE(fails(eval({"--output", tensors_ + "/x"}), 1, {"--output", "is a file"}));
+  EXPECT_TRUE(fails(eval({"--output", path("x.txt")}), 1, {"--output", ".txt", ".csv or .json"}));
   EXPECT_FALSE(fs::exists(path("no")));
+  EXPECT_FALSE(fs::exists(path("x.txt")));
+}
+
+TEST_F(OutputsTest, WeightsComeThroughAPipe) {
+  const std::string weights = read_text_file(weights_);
+  auto write =
+      std::async(std::launch::async, [&] { std::ofstream(fifo_, std::ios::binary) << weights; });
+  ASSERT_TRUE(succeeds(run_program("msd-convert", {fifo_, path("copy.safetensors")})));
+  write.get();
+  EXPECT_EQ(read_checkpoint(path("copy.safetensors")).fingerprint,
+            read_checkpoint(weights_).fingerprint);
 }
 
 // A run's own files may be links to elsewhere, and its figures may go to nowhere.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <cmath>
 #include <random>
 
 #include "apps/common/evaluate.h"
@@ -75,6 +76,9 @@ TEST_F(InferTensors, WrongTensorsAreNamed) {
   EXPECT_TRUE(fails(run({{"inputs", small}}), 1, {"in.safetensors", "input"}));
   const Tensor none = random_images({0, 3, 32, 32}, DType::f32);
   EXPECT_TRUE(fails(run({{"input", none}}), 1, {"in.safetensors"}));
+  Tensor gap = random_images({1, 3, 32, 32}, DType::f32);
+  gap.span<float>()[7] = std::nanf("");
+  EXPECT_TRUE(fails(run({{"input", gap}}), 1, {"in.safetensors", "nan at element 7"}));
   EXPECT_TRUE(
       fails(infer({"--tensors", path("none"), "--logits", path("out")}), 1, {path("none")}));
 }

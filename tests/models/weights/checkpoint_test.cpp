@@ -2,6 +2,7 @@
 #include "models/weights/checkpoint.h"
 
 #include <gtest/gtest.h>
+#include <algorithm>
 
 #include <filesystem>
 #include <fstream>
@@ -219,6 +220,19 @@ TEST_F(CheckpointTest, NotANumberIsRefusedWhenLoading) {
   Network other(config_, runtime_.allocator());
   EXPECT_TRUE(throws<FormatError>([&] { read_checkpoint(path_).load_weights(other); },
                                   {"net.msd", state[0].name}));
+}
+
+TEST_F(CheckpointTest, AVarianceBelowZeroIsRefusedWhenLoading) {
+  std::vector<NamedTensor> state = network_.parameters().state();
+  const auto variance = std::find_if(state.begin(), state.end(), [](const NamedTensor& entry) {
+    return entry.name.ends_with(".running_var");
+  });
+  ASSERT_NE(variance, state.end());
+  variance->tensor.span<float>()[1] = -1e-3f;
+  write_safetensors(path_, state);
+  Network other(config_, runtime_.allocator());
+  EXPECT_TRUE(throws<FormatError>([&] { read_checkpoint(path_).load_weights(other); },
+                                  {"net.msd", variance->name, "channel 1"}));
 }
 
 TEST_F(CheckpointTest, WritingReplacesTheOldOneWholeOrNotAtAll) {
