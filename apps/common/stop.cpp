@@ -65,14 +65,12 @@ void end_by(int signal) {
 extern "C" void on_stop_signal(int signal) {
   const int error = errno;
   std::int64_t first = 0;
-  if (!finishing) {
-    end_by(signal);
-  } else if (asked_at.compare_exchange_strong(first, now_ms())) {
+  if (finishing && asked_at.compare_exchange_strong(first, now_ms())) {
     stop_asked = true;
     say(signal, signal == SIGINT ? ": finishing what is in hand; Ctrl-C again, 3 seconds later or "
                                    "more, ends at once\n"
                                  : ": finishing what is in hand\n");
-  } else if (signal == SIGINT && now_ms() - first >= kPatienceMs) {
+  } else if (!finishing || (signal == SIGINT && now_ms() - first >= kPatienceMs)) {
     end_by(signal);
   }
   errno = error;
