@@ -305,7 +305,10 @@ int CommandLine::run(int argc, char** argv, const std::function<int()>& verb) {
       if (extra != "--") return unknown_argument(extra);
     }
   } catch (const CLI::Success& help) {
-    return app_->exit(help);
+    const int code = app_->exit(help);
+    if (std::cout.flush()) return code;
+    std::cerr << program() << ": cannot write to stdout; is the disk full?\n";
+    return 1;
   } catch (const CLI::ArgumentMismatch& error) {
     const std::string text = error.what(), name = text.substr(0, text.find(':'));
     const CLI::Option* option = app_->get_option_no_throw(name);

@@ -2,6 +2,7 @@
 #include "apps/common/output_file.h"
 
 #include <filesystem>
+#include <iostream>
 #include <system_error>
 
 #include "engine/files/file.h"
@@ -37,6 +38,10 @@ void check_output(const NamedFile& output, const std::vector<NamedFile>& others)
   } catch (const IoError& error) {
     throw IoError(message(output.option, ": ", error.what()));
   }
+}
+
+void require_printed() {
+  if (!std::cout.flush()) throw IoError("cannot write to stdout; is the disk full?");
 }
 
 }  // namespace msd

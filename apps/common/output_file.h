@@ -17,4 +17,7 @@ struct NamedFile {
 /// whatever links.
 void check_output(const NamedFile& output, const std::vector<NamedFile>& others);
 
+/// Throws IoError where not all that was printed reached stdout.
+void require_printed();
+
 }  // namespace msd

@@ -225,7 +225,7 @@ void convert(const ConvertOptions& options) {
     print_notes(*checkpoint);
     convert_weights(std::move(*checkpoint), options);
   }
-  if (!std::cout.flush()) throw IoError("cannot write to stdout; is the disk full?");
+  require_printed();
 }
 
 }  // namespace msd

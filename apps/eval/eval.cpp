@@ -42,7 +42,7 @@ void eval(EvalOptions& options) {
   } else {
     evaluate_anytime(run);
   }
-  if (!std::cout.flush()) throw IoError("cannot write the results to stdout");
+  require_printed();
   if (!note.empty()) std::cerr << "msd-eval: " << note << '\n';
 }
 

@@ -129,7 +129,7 @@ int infer(InferOptions& options) {
   } else {
     std::cout << summary.text(seconds, full);
   }
-  if (!std::cout.flush()) throw IoError("cannot write the results to stdout; is the disk full?");
+  require_printed();
   if (done < samples->size()) {
     std::cerr << "msd-infer: stopped after " << done << " of " << samples->size() << " images\n";
     return kStoppedExitCode;

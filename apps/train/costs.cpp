@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "apps/common/model_file.h"
+#include "apps/common/output_file.h"
 #include "apps/common/table.h"
 #include "engine/files/json_text.h"
 #include "models/network/cost.h"
@@ -76,7 +77,7 @@ void print_costs(const TrainOptions& options) {
         {"exits", exits},           {"precision", options.recipe.precision.name},
         {"training_step", of_step}, {"stages", of_stages}};
     std::cout << printed_json(json) << '\n';
-    return;
+    return require_printed();
   }
   std::cout << chosen.line() << "\n\n";
   Table table({"exit", "ops", "mul-adds", "lazy", "direct", "params", "activations"});
@@ -94,6 +95,7 @@ void print_costs(const TrainOptions& options) {
     least.add_row(floors.row(message("stage of exit ", i + 1, ", 1 image"), stages[i]));
   }
   least.print(std::cout);
+  require_printed();
 }
 
 }  // namespace msd

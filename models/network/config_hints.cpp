@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "models/network/config_hints.h"
 
+#include <array>
+#include <charconv>
+
 #include "kernels/check.h"
 
 namespace msd {
@@ -11,7 +14,9 @@ std::string option_text(const NumberField& field, std::int64_t value) {
 }
 
 std::string option_text(const ShareField& field, double value) {
-  return message(option_name(field.key), " ", value);
+  std::array<char, 32> digits{};  // the shortest that are read as this value
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+  return message(option_name(field.key), " ", std::string_view(digits.data(), end));
 }
 
 std::string option_text(const FactorsField& field, const std::vector<std::int64_t>& factors) {

@@ -43,6 +43,8 @@ TEST(ChosenNetwork, OptionsChangeThePublicOneOfTheData) {
   };
   EXPECT_EQ(of("synthetic", {"--blocks", "7"}), "cifar10-anytime10 --blocks 7");
   EXPECT_EQ(of("cifar10", {"--growth-rate", "12"}), "cifar10-anytime10 --growth-rate 12");
+  EXPECT_EQ(of("cifar10", {"--reduction", "0.99999999"}),
+            "cifar10-anytime10 --reduction 0.99999999");
   EXPECT_EQ(of("cifar100", {"--prune", "min"}), "cifar100-anytime7 --prune min");
   EXPECT_EQ(of("cifar100", {"--no-bottleneck"}), "cifar100-anytime7 --no-bottleneck");
   EXPECT_EQ(of("folder", {"--reduction", "0"}), "cifar10-anytime10 --reduction 0");

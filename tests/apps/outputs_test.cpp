@@ -83,6 +83,18 @@ TEST_F(OutputsTest, DevicesStayDevices) {
   }
 }
 
+TEST_F(OutputsTest, AFullDiskBehindStdoutIsNoSuccess) {
+  for (const auto& [program, arguments] :
+       {std::pair<const char*, Arguments>{"msd-train", {"--dry-run"}},
+        {"msd-train", {"--dry-run", "--json"}},
+        {"msd-train", {"--help"}},
+        {"msd-convert", {weights_}},
+        {"msd-convert", {"--help"}}}) {
+    BackgroundProgram run(program, arguments, "/dev/full");
+    EXPECT_EQ(run.wait(), 1) << program << " " << arguments[0];
+  }
+}
+
 TEST_F(OutputsTest, LinksStayLinks) {
   fs::create_directory(path("far"));
   for (std::size_t i = 0; i < writers("").size(); ++i) {
