@@ -125,7 +125,8 @@ TEST_F(Documents, HelpTellsDefaults) {
       std::smatch match;
       if (of_network || !std::regex_match(line, match, kValue) || off.contains(match[1])) continue;
       const std::string declared = line.substr(0, line.find("  ", 2));
-      EXPECT_TRUE(declared.find('=') != std::string::npos ||
+      // "=VALUE", or "[VALUE]" from CLI11 2.4 on.
+      EXPECT_TRUE(declared.find_first_of("=[") != std::string::npos ||
                   declared.find("REQUIRED") != std::string::npos)
           << program << ": " << line;
     }

@@ -50,10 +50,11 @@ MSD_INLINE void gradient_tile_body(const GradientTileArgs<T>& args, std::index_s
             (Partial && J == V - 1 ? load_partial(x + J * kLane, a.tail) : load(x + J * kLane))...};
         (pin(v[J]), ...);
         if constexpr (V == 1) {
-          ((acc[I] += broadcast(s[I]) * v[0]), ...);
+          (add_product(acc[I], broadcast(s[I]), v[0]), ...);
         } else {
           Vec<T> b{};
-          ((I % V == 0 ? void(b = broadcast(s[I / V])) : void(), acc[I] += b * v[I % V]), ...);
+          ((I % V == 0 ? void(b = broadcast(s[I / V])) : void(), add_product(acc[I], b, v[I % V])),
+           ...);
         }
         s += a.scalar_pixel;
         x += a.vector_pixel;

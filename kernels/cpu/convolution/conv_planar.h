@@ -93,7 +93,9 @@ MSD_INLINE void planar_tile_body(const PlanarArgs<T>& args, const T* const* base
         }
         (pin(v[J]), ...);
         Vec<T> w{};
-        ((I % V == 0 ? void(w = broadcast(weights[I / V])) : void(), acc[I] += w * v[I % V]), ...);
+        ((I % V == 0 ? void(w = broadcast(weights[I / V])) : void(),
+          add_product(acc[I], w, v[I % V])),
+         ...);
         offset += a.plane;
         weights += a.pitch;
       }

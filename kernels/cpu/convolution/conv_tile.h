@@ -114,21 +114,22 @@ MSD_INLINE void tile_body(const TileArgs<T>& args, const T* const* src, T* const
       const auto pair = [&](auto q) __attribute__((always_inline)) {
         constexpr int kP0 = 2 * decltype(q)::value, kP1 = kP0 + 1 < P ? kP0 + 1 : kP0;
         const Vec<T> b0 = broadcast(x[kP0][k]);
-        for (int v = 0; v < kWhole; ++v) acc[kP0 * kWhole + v] += b0 * w[v];
+        for (int v = 0; v < kWhole; ++v) add_product(acc[kP0 * kWhole + v], b0, w[v]);
         if constexpr (kP1 == kP0) {
-          shared[q] += b0 * w[V - 1];
+          add_product(shared[q], b0, w[V - 1]);
         } else {
           const Vec<T> b1 = broadcast(x[kP1][k]);
-          for (int v = 0; v < kWhole; ++v) acc[kP1 * kWhole + v] += b1 * w[v];
-          shared[q] += join_halves(b0, b1) * w[V - 1];
+          for (int v = 0; v < kWhole; ++v) add_product(acc[kP1 * kWhole + v], b1, w[v]);
+          add_product(shared[q], join_halves(b0, b1), w[V - 1]);
         }
       };
       (pair(std::integral_constant<int, static_cast<int>(Q)>()), ...);
     } else if constexpr (V == 1) {
-      ((acc[I] += broadcast(x[I][k]) * w[0]), ...);
+      (add_product(acc[I], broadcast(x[I][k]), w[0]), ...);
     } else {
       Vec<T> b{};
-      ((I % V == 0 ? void(b = broadcast(x[I / V][k])) : void(), acc[I] += b * w[I % V]), ...);
+      ((I % V == 0 ? void(b = broadcast(x[I / V][k])) : void(), add_product(acc[I], b, w[I % V])),
+       ...);
     }
     weights += V * kLane;
   };

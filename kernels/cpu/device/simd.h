@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Vectors of the widest register of the instruction set a source is compiled for, on the compiler's
-// vector extension: + - * work lane by lane, a*b + c contracts to one FMA where there is one.
+// vector extension: + - * work lane by lane; a*b + c mostly contracts to one FMA where there is one,
+// and always does as multiply_add or add_product.
 #pragma once
 
 #if defined(__AVX2__) || defined(__AVX512F__)
@@ -79,6 +80,15 @@ MSD_INLINE Vec<double> multiply_add(Vec<double> a, Vec<double> b, Vec<double> c)
 #else
   return a * b + c;
 #endif
+}
+
+/// sum += a*b by multiply_add: GCC 14 leaves the two unfused in tiles of some sizes, and then a
+/// pixel's bits depend on its tile.
+MSD_INLINE void add_product(Vec<float>& sum, Vec<float> a, Vec<float> b) {
+  sum = multiply_add(a, b, sum);
+}
+MSD_INLINE void add_product(Vec<double>& sum, Vec<double> a, Vec<double> b) {
+  sum = multiply_add(a, b, sum);
 }
 
 /// Lanes [0, count) from p, the others 0; p[count] and beyond are not touched. 0 <= count <= lanes.
