@@ -38,7 +38,9 @@ class EvalOptionsTest : public ProgramTest {
 };
 
 std::vector<OptionRow> EvalOptionsTest::data_rows() {
-  const Arguments cifar = untimed_ + Arguments{"--dataset", "cifar10", "--data"};
+  // Under CIFAR's names, as the weights are of the built-in images' classes.
+  const Arguments cifar = untimed_ + Arguments{"--class-names", path("one/names.txt"), "--dataset",
+                                               "cifar10", "--data"};
   const std::string one = write_cifar(folder_ / "one", 1), two = write_cifar(folder_ / "two", 2);
   const Dataset data = small_dataset();
   save_split(path("split.json"), data, make_split(data, 50, HoldoutMode::last, 1));

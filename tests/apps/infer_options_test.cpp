@@ -59,7 +59,9 @@ class InferOptionsTest : public ProgramTest {
 };
 
 std::vector<OptionRow> InferOptionsTest::input_rows() {
-  const Arguments cifar = {"--limit", "2", "--dataset", "cifar10", "--data"};
+  // Under CIFAR's names, as the weights are of the built-in images' classes.
+  const Arguments cifar = {
+      "--class-names", path("one/names.txt"), "--limit", "2", "--dataset", "cifar10", "--data"};
   const std::string one = write_cifar(folder_ / "one", 1), two = write_cifar(folder_ / "two", 2);
   const Dataset data = small_dataset();
   save_split(path("split.json"), data, make_split(data, 50, HoldoutMode::last, 1));

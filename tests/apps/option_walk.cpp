@@ -11,6 +11,7 @@
 #include <sstream>
 #include <thread>
 
+#include "data/cifar.h"
 #include "engine/files/file.h"
 #include "tests/support/image_bytes.h"
 
@@ -161,6 +162,11 @@ std::string write_cifar(const std::filesystem::path& folder, int seed) {
   };
   for (int i = 1; i <= 5; ++i) write("data_batch_" + std::to_string(i) + ".bin", i < 5 ? 2 : 1);
   write("test_batch.bin", 4);
+  std::string names;
+  for (const std::string& name : load_cifar(Cifar::cifar10, folder.string()).class_names) {
+    names += name + "\n";
+  }
+  write_file_atomically(folder / "names.txt", names);
   return folder.string();
 }
 

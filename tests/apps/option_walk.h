@@ -55,7 +55,7 @@ std::string everything_said(const ProgramResult& result);
 std::string write_folder(const std::filesystem::path& folder);
 
 /// CIFAR-10's binary files with 9 training images (in 5 files) and 4 test images, which differ by
-/// `seed`; returns the folder.
+/// `seed`, and names.txt with their classes; returns the folder.
 std::string write_cifar(const std::filesystem::path& folder, int seed = 0);
 
 }  // namespace msd::test
