@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Vectors of the widest register of the instruction set a source is compiled for, on the compiler's
-// vector extension: + - * work lane by lane; a*b + c mostly contracts to one FMA where there is one,
-// and always does as multiply_add or add_product.
+// vector extension: + - * work lane by lane; a*b + c mostly contracts to one FMA where there is
+// one, and always does as multiply_add or add_product.
 #pragma once
 
 #if defined(__AVX2__) || defined(__AVX512F__)
