@@ -112,7 +112,7 @@ TEST(JsonProblem, IsInWords) {
             "no JSON at line 2, column 1");
   EXPECT_EQ(problem([] { static_cast<void>(json("\xff").dump()); }), "a text that is not UTF-8");
   for (const auto& other : {problem([&] { static_cast<void>(json::array({1}).at(7)); }),
-                            problem([&] { static_cast<void>(object["/x/y"_json_pointer]); })}) {
+                            problem([&] { static_cast<void>(object.at("/x/y"_json_pointer)); })}) {
     EXPECT_EQ(other.find("json.exception"), std::string::npos) << other;
   }
   EXPECT_TRUE(test::throws<FormatError>(
